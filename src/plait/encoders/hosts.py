@@ -1,0 +1,277 @@
+"""Pretrained models as hosts: the one module that touches transformers.
+
+A host gives the states of any of its layers, stops above the deepest one asked for, and lets a caller change what goes
+on inside (``intervene``, ``scaled_queries``). It re-implements nothing: hooks on the model's own blocks do the work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from plait._lazy import need
+from plait.bank import digest
+from plait.encoders.weights import Weights, check_safetensors, find_weights
+from plait.types import Floats, ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+Change = Callable[["torch.Tensor"], "torch.Tensor"]
+
+DTYPES = ("float32", "bfloat16", "float16", "auto")
+
+
+class _Stop(Exception):
+    """Raised by the hook of the deepest layer asked for: what lies above is not run."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a checkpoint says of itself; known, never forced.
+
+    Attributes:
+        pooling: "mean", "cls", "max", "last" or "weightedmean", when the checkpoint names one.
+        prompts: role or task to prompt.
+        max_length: tokens the checkpoint was meant for.
+        licence: as its README states it.
+    """
+
+    pooling: str | None
+    prompts: Mapping[str, str]
+    max_length: int | None
+    licence: str | None
+
+
+class Host:
+    """A loaded model with its tokenizer.
+
+    Args:
+        weights: what `find_weights` found.
+        dtype: arithmetic of the forward pass; "auto" takes bfloat16 where the processor has it natively.
+        revision: commit of a hub checkpoint.
+        remote_code: run code that ships with the checkpoint; needs a 40-hex revision.
+    """
+
+    def __init__(self, weights: Weights, dtype: str, revision: str | None = None, remote_code: bool = False) -> None:
+        import torch
+
+        if remote_code and not re.fullmatch(r"[0-9a-f]{40}", revision or ""):
+            raise ModelError(f"remote_code=True runs code from {weights.name}: it needs a 40-hex revision, not {revision!r}")
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.dtype = _dtype(dtype, self.device)
+        self.name, self.revision = weights.name, revision
+        self.model, self.tokenizer = _load(weights, self.dtype, revision, remote_code)
+        self.model.to(self.device).eval().requires_grad_(False)
+        self.blocks = _blocks(self.model)
+        self.width = int(self.model.config.get_text_config().hidden_size)
+        self.card = read_card(weights.folder)
+        self.weights_key = weights.sha256 or digest(weights.name, str(getattr(self.model.config, "_commit_hash", None)))
+
+    @property
+    def depth(self) -> int:
+        return len(self.blocks)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(p.numel() * p.element_size() for p in self.model.parameters())
+
+    @property
+    def is_decoder(self) -> bool:
+        """Whether tokens see only what is to their left; its first token's state is the same for every text."""
+        names = getattr(self.model.config, "architectures", None) or []
+        bidirectional = getattr(self.model.config, "use_bidirectional_attention", False)
+        return any(name.endswith("CausalLM") for name in names) and not bidirectional
+
+    @property
+    def max_length(self) -> int:
+        """Tokens a text may have: the checkpoint's own limit, else what its positions allow."""
+        positions = getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or 512
+        return min(self.card.max_length or positions, positions)
+
+    def states(self, ids: np.ndarray, mask: np.ndarray | None, layers: tuple[int, ...]) -> list[Floats]:
+        """``[B, T, D]`` float32 states of each layer for padded ids ``[B, T]``; mask True = real token, None = no padding."""
+        import torch
+
+        caught: dict[int, torch.Tensor] = {}
+        deepest = layers[-1]
+
+        def keep(layer: int, value: torch.Tensor) -> None:
+            if layer in layers:
+                caught[layer] = value.float()
+            if layer == deepest and layer < self.depth:
+                raise _Stop
+
+        hooks = [self.blocks[0].register_forward_pre_hook(lambda m, args, kw: keep(0, _first(args, kw)), with_kwargs=True)]
+        for number, block in enumerate(self.blocks[:-1], start=1):
+            hooks.append(block.register_forward_hook(lambda m, a, out, n=number: keep(n, _tensor(out))))
+        inputs = {"input_ids": torch.from_numpy(ids.astype(np.int64)).to(self.device)}
+        if mask is not None:
+            inputs["attention_mask"] = torch.from_numpy(mask.astype(np.int64)).to(self.device)
+        try:
+            with torch.inference_mode(), contextlib.suppress(_Stop):
+                keep(self.depth, self.model(**inputs).last_hidden_state)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return [caught[layer].cpu().numpy() for layer in layers]
+
+    @contextlib.contextmanager
+    def intervene(self, changes: Mapping[int, Change]) -> Iterator[None]:
+        """Replace the output of layers by a function of it, for the length of a ``with`` block."""
+
+        def hook(change: Change) -> Callable[[Any, Any, Any], Any]:
+            def replaced(module: Any, args: Any, out: Any) -> Any:
+                return change(out) if not isinstance(out, tuple) else (change(out[0]), *out[1:])
+
+            return replaced
+
+        unknown = [layer for layer in changes if not 1 <= layer <= self.depth]
+        if unknown:
+            raise ModelError(f"{self.name} has blocks 1 to {self.depth}; cannot change {unknown}")
+        hooks = [self.blocks[layer - 1].register_forward_hook(hook(change)) for layer, change in changes.items()]
+        try:
+            yield
+        finally:
+            for handle in hooks:
+                handle.remove()
+
+    @contextlib.contextmanager
+    def scaled_queries(self, factor: float, blocks: slice = slice(None)) -> Iterator[None]:
+        """Multiply every attention logit by ``factor``: queries (after their norm, where there is one) and position bias."""
+        chosen = list(self.blocks)[blocks]
+        queries = [module for block in chosen for module in _query_modules(block)]
+        if not queries:
+            raise ModelError(f"{self.name} has no query projection that can be scaled (looked for {', '.join(_QUERIES)})")
+        bias = [module for name, module in self.model.named_modules() if name.endswith("relative_attention_bias")]
+        hooks = [module.register_forward_hook(lambda m, a, out: out * factor) for module in [*queries, *bias]]
+        try:
+            yield
+        finally:
+            for handle in hooks:
+                handle.remove()
+
+
+@lru_cache(maxsize=4)
+def host(name: str, dtype: str = "float32", revision: str | None = None, remote_code: bool = False) -> Host:
+    """The loaded host of that name; equal calls share it."""
+    need("torch", "torch")
+    need("transformers", "torch")
+    return Host(find_weights(name), dtype, revision, remote_code)
+
+
+def read_card(folder: Path | None) -> Card:
+    """Read what a sentence-transformers folder says of pooling, prompts and length."""
+    if folder is None or not folder.is_dir():
+        return Card(None, {}, None, None)
+    modules = _json(folder / "modules.json", [])
+    pooling = None
+    for module in modules:
+        if module["type"].endswith("Pooling"):
+            modes = _json(folder / module["path"] / "config.json", {})
+            pooling = modes.get("pooling_mode") or next(
+                (_POOLINGS[key] for key, on in modes.items() if on is True and key in _POOLINGS), None
+            )
+    settings = _json(folder / "sentence_bert_config.json", {})
+    prompts = _json(folder / "config_sentence_transformers.json", {}).get("prompts") or {}
+    licence = None
+    if (readme := folder / "README.md").exists():
+        match = re.search(r"^license:\s*(\S+)", readme.read_text(errors="replace"), re.MULTILINE)
+        licence = match.group(1) if match else None
+    return Card(pooling, prompts, settings.get("max_seq_length"), licence)
+
+
+_POOLINGS = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "last",
+}
+_QUERIES = ("q_norm", "query", "q_proj", "q_lin", "q")
+
+
+def _query_modules(block: Any) -> list[Any]:
+    """Modules whose output is the query; a norm after the projection would undo a factor put before it."""
+    for name in _QUERIES:
+        found = [module for path, module in block.named_modules() if path.rsplit(".", 1)[-1] == name]
+        if found:
+            return found
+    return []
+
+
+def _blocks(model: Any) -> Any:
+    """The model's list of transformer blocks."""
+    import torch
+
+    depth = model.config.get_text_config().num_hidden_layers
+    lists = [m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == depth]
+    if not lists:
+        raise ModelError(f"{type(model).__name__} has no list of {depth} blocks: its layers cannot be reached")
+    return lists[0]
+
+
+def _load(weights: Weights, dtype: Any, revision: str | None, remote_code: bool) -> tuple[Any, Any]:
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    options: dict[str, Any] = {"revision": revision, "trust_remote_code": remote_code}
+    where: str = weights.name
+    if weights.folder is not None:
+        folder = weights.folder
+        if folder.suffix == ".gguf":
+            need("gguf", "gguf")
+            options["gguf_file"] = folder.name
+            folder = folder.parent
+        for file in folder.glob("*.safetensors"):
+            check_safetensors(file)
+        where = str(folder)
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options)
+        model = transformers.AutoModel.from_pretrained(where, dtype=dtype, **options)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"cannot load the model {weights.name!r}: {reason}") from error
+    if not tokenizer.is_fast:
+        raise ModelError(f"{weights.name} has no fast tokenizer (tokenizer.json); convert it with transformers first")
+    return model, tokenizer
+
+
+def _dtype(name: str, device: torch.device) -> torch.dtype:
+    import torch
+
+    if name not in DTYPES:
+        raise ModelError(f"dtype is {name!r}; expected one of {', '.join(DTYPES)}")
+    if name == "auto":
+        name = "bfloat16" if has_bfloat16(device.type) else "float32"
+    return getattr(torch, name)  # type: ignore[no-any-return]
+
+
+def has_bfloat16(device: str = "cpu") -> bool:
+    """Whether the processor multiplies bfloat16 natively; elsewhere it is slower than float32."""
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def _first(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor:
+    return args[0] if args else kwargs["hidden_states"]  # type: ignore[no-any-return]
+
+
+def _tensor(out: Any) -> torch.Tensor:
+    return out[0] if isinstance(out, tuple) else out
+
+
+def _json(path: Path, default: Any) -> Any:
+    return json.loads(path.read_text()) if path.exists() else default

@@ -1,0 +1,227 @@
+"""One pass for hundreds of recipes.
+
+A recipe's *strand* is the part that needs a forward pass: one encoder, one mix of its layers, one pooling. All strands
+of an encoder are sinks of a single pass: tokenise once, plan batches by token budget over length-sorted items, take
+the union of the layers, compute every layer × linear pooling as one sparse product, drop the states.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from plait.bank import Bank, digest
+from plait.types import Floats, Ints, Items, States, Tokens, ranges
+
+Progress = Callable[[str, int, int], None]
+"""Called with a label, tokens done and tokens in all."""
+
+
+class EncoderLike(Protocol):
+    """What the pass asks of an encoder."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def budget(self) -> int: ...
+    @property
+    def fingerprint(self) -> str: ...
+    def tokenize(self, items: Items) -> Tokens: ...
+    def states(self, tokens: Tokens, layers: tuple[int, ...]) -> States: ...
+
+
+class ChangeLike(Protocol):
+    """A change of the encoder's inside that lasts for a pass."""
+
+    def change(self, encoder: EncoderLike) -> contextlib.AbstractContextManager[None]: ...
+
+
+class PoolLike(Protocol):
+    """What the pass asks of a pooling: ``weights`` when it is linear, ``pool`` otherwise."""
+
+    linear: bool
+
+    def weights(self, tokens: Tokens) -> Floats: ...
+    def pool(self, values: Floats, tokens: Tokens) -> Floats: ...
+
+
+@dataclass(frozen=True)
+class Strand:
+    """One encoder, the changes made to it, one mix of its layers, one pooling.
+
+    Attributes:
+        text: the strand's recipe, which is its name.
+        key: text and learned state of the pooling; vectors are banked under it.
+        source: text of the encoder with its changes; strands of one source share a pass.
+        mix: (layer, weight) pairs.
+    """
+
+    text: str
+    key: str
+    source: str
+    encoder: EncoderLike = field(compare=False)
+    changes: tuple[ChangeLike, ...] = field(compare=False)
+    mix: tuple[tuple[int, float], ...] = field(compare=False)
+    pool: PoolLike = field(compare=False)
+
+
+@dataclass
+class PassReport:
+    """What the passes behind some vectors did: ``items`` asked for, ``encoded`` through the forward pass, ever."""
+
+    source: str
+    items: int
+    encoded: int
+    tokens: int
+    cut_items: int
+    cut_tokens: int
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+
+def plan_batches(tokens: Tokens, budget: int) -> list[Ints]:
+    """Split items into batches of at most ``budget`` padded tokens, longest first.
+
+    The order depends on the items' content alone, never on the order in which they came, so that a shuffled input meets
+    the same neighbours and gets the same vectors. An item longer than the budget is a batch by itself.
+
+    Returns:
+        Arrays of row numbers; items without a token are in none of them.
+    """
+    lengths = tokens.lengths
+    position = np.arange(len(tokens.ids), dtype=np.uint64) - np.repeat(tokens.offsets[:-1], lengths).astype(np.uint64)
+    mixed = (tokens.ids.astype(np.uint64) + np.uint64(1)) * (position * np.uint64(2) + np.uint64(0x9E3779B97F4A7C15))
+    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed, dtype=np.uint64)])
+    content = sums[tokens.offsets[1:]] - sums[tokens.offsets[:-1]]
+    order = np.lexsort((content, -lengths))
+    order = order[: np.count_nonzero(lengths)]
+    batches, start, sorted_lengths = [], 0, lengths[order].tolist()
+    while start < len(order):
+        stop = start + max(1, budget // sorted_lengths[start])
+        batches.append(order[start:stop])
+        start = stop
+    return batches
+
+
+def reduce_states(states: States, strands: Sequence[Strand]) -> dict[str, Floats]:
+    """Pool one batch for every strand: ``{strand.text: [U, D]}``."""
+    tokens = states.tokens
+    linear = {str(s.pool): s.pool for s in strands if s.pool.linear}
+    numbers = {key: number for number, key in enumerate(linear)}
+    pooled = states.weighted(np.stack([pool.weights(tokens) for pool in linear.values()])) if linear else None
+    plane = {layer: number for number, layer in enumerate(states.layers)}
+    out: dict[str, Floats] = {}
+    for strand in strands:
+        if pooled is not None and strand.pool.linear:
+            out[strand.text] = _mix(strand.mix, lambda n, k=numbers[str(strand.pool)]: pooled[plane[n], k])  # type: ignore[misc]
+        else:
+            out[strand.text] = strand.pool.pool(_mix(strand.mix, states.layer), tokens)
+    return out
+
+
+def run(
+    strands: Iterable[Strand], items: Items, bank: Bank | None = None, progress: Progress | None = None
+) -> tuple[dict[str, Floats], dict[str, PassReport]]:
+    """Vectors of every strand for every item, with one pass for each source.
+
+    Args:
+        strands: what to compute; equal ones merge.
+        items: unique texts, or sentences as tuples of words.
+        bank: where vectors are kept and found again; None keeps them in memory.
+        progress: called as the pass goes on.
+
+    Returns:
+        ``{strand.text: [U, D]}`` and ``{source: PassReport}``.
+    """
+    groups: dict[str, dict[str, Strand]] = {}
+    for strand in strands:
+        groups.setdefault(strand.source, {})[strand.text] = strand
+    vectors: dict[str, Floats] = {}
+    reports: dict[str, PassReport] = {}
+    for source, group in groups.items():
+        encoder = next(iter(group.values())).encoder
+        tokens = encoder.tokenize(items)
+        cut = tokens.cut > 0
+        report = PassReport(source, len(items), 0, int(tokens.lengths.sum()), int(cut.sum()), int(tokens.cut.sum()))
+        wall, cpu = time.monotonic(), time.process_time()
+        given = _banked if bank else _in_memory
+        vectors |= given(bank, items, tokens, group, report, progress)  # type: ignore[arg-type]
+        report.seconds, report.cpu_seconds = time.monotonic() - wall, time.process_time() - cpu
+        reports[source] = report
+    return vectors, reports
+
+
+def _banked(
+    bank: Bank, items: Items, tokens: Tokens, group: Mapping[str, Strand], report: PassReport, progress: Progress | None
+) -> dict[str, Floats]:
+    encoder = next(iter(group.values())).encoder
+    shelf = bank.shelf(digest(report.source, encoder.fingerprint), items, rows=len(tokens.bounds) - 1)
+    missing = {s.key: s for s in group.values() if not shelf.has(s.key)}
+    if missing:
+        with shelf.writer({key: encoder.width for key in missing}, plan=str(encoder.budget)) as writer:
+            _forward(tokens, missing, writer.write, report, progress, writer.done, writer.commit)
+        shelf.note({"encoded": report.encoded})
+    report.encoded = sum(note["encoded"] for note in shelf.notes())
+    return {text: shelf.get(strand.key) for text, strand in group.items()}
+
+
+def _in_memory(
+    bank: None, items: Items, tokens: Tokens, group: Mapping[str, Strand], report: PassReport, progress: Progress | None
+) -> dict[str, Floats]:
+    encoder = next(iter(group.values())).encoder
+    out = {text: np.zeros((len(tokens.bounds) - 1, encoder.width), np.float32) for text in group}
+
+    def write(text: str, rows: Ints, values: Floats) -> None:
+        out[text][rows] = values
+
+    _forward(tokens, group, write, report, progress, set(), lambda batch: None)
+    return out
+
+
+def _forward(
+    tokens: Tokens,
+    group: Mapping[str, Strand],
+    write: Callable[[str, Ints, Floats], None],
+    report: PassReport,
+    progress: Progress | None,
+    done: set[int],
+    commit: Callable[[int], None],
+) -> None:
+    """Run every batch that is not done through the encoder and hand each strand its rows."""
+    first = next(iter(group.values()))
+    layers = tuple(sorted({layer for strand in group.values() for layer, _ in strand.mix}))
+    seen = 0
+    with contextlib.ExitStack() as stack:
+        for change in first.changes:
+            stack.enter_context(change.change(first.encoder))
+        for number, rows in enumerate(plan_batches(tokens, first.encoder.budget)):
+            batch = tokens.take(rows)
+            seen += len(batch.ids)
+            if number not in done:
+                states = first.encoder.states(batch, layers)
+                unit_rows = _unit_rows(tokens, rows)
+                values = reduce_states(states, list(group.values()))
+                for name, strand in group.items():
+                    write(name, unit_rows, values[strand.text])
+                commit(number)
+            report.encoded += len(rows)
+            if progress:
+                progress(report.source, seen, report.tokens)
+
+
+def _unit_rows(tokens: Tokens, rows: Ints) -> Ints:
+    return ranges(tokens.units[rows], tokens.units[rows + 1])
+
+
+def _mix(mix: tuple[tuple[int, float], ...], plane: Callable[[int], Floats]) -> Floats:
+    """Weighted sum of layers; a single layer is passed on as it is."""
+    (layer, weight), *rest = mix
+    total = plane(layer) if weight == 1 else weight * plane(layer)
+    for layer, weight in rest:
+        total = total + weight * plane(layer)
+    return total

@@ -1,0 +1,501 @@
+"""The contract: every part of a recipe is a scikit-learn estimator that maps one type of `plait.types` to another.
+
+``|`` chains steps, ``+`` concatenates vectors, ``2 * a`` weighs a part. A chain that does not fit is refused when it is
+composed. ``str(step)`` is the step's canonical text, the one notation used everywhere.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from plait import plan
+from plait.bank import Bank, digest
+from plait.types import Codes, Floats, Items, RecipeError, States, Tokens, Vectors
+
+ROLES = ("query", "document")
+
+
+class Step(BaseEstimator):
+    """A part of a recipe.
+
+    The constructor stores its parameters untouched; what ``fit`` learns ends in ``_``.
+
+    Attributes:
+        takes: type that `transform` expects.
+        gives: type that `transform` returns.
+        version: raised whenever the same parameters start to give other numbers; it is part of the fingerprint.
+    """
+
+    takes: ClassVar[type] = Vectors
+    gives: ClassVar[type] = Vectors
+    version: ClassVar[int] = 1
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn nothing; steps that learn override this."""
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Map `takes` to `gives`."""
+        raise NotImplementedError
+
+    def __or__(self, other: Step) -> Chain:
+        return Chain([*_steps(self), *_steps(other)])
+
+    def __add__(self, other: Step) -> Concat:
+        left, right = _weighted(self), _weighted(other)
+        return Concat([*left.parts, *right.parts], [*left.weights_, *right.weights_])
+
+    def __mul__(self, weight: float) -> Concat:
+        return Concat(_weighted(self).parts, [w * weight for w in _weighted(self).weights_])
+
+    __rmul__ = __mul__
+
+    def __str__(self) -> str:
+        written = []
+        for number, parameter in enumerate(inspect.signature(type(self)).parameters.values()):
+            value = getattr(self, parameter.name)
+            if not _same(value, parameter.default):
+                written.append(f"{_text(value)}" if number == 0 else f"{parameter.name}={_text(value)}")
+        return f"{type(self).__name__}({', '.join(written)})"
+
+    def __repr__(self) -> str:  # scikit-learn's own would not be the canonical text
+        return str(self)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Learned arrays and numbers, by name; what is saved and what the fingerprint covers."""
+        return {
+            name: np.asarray(value)
+            for name, value in sorted(vars(self).items())
+            if name.endswith("_") and not name.startswith("_") and value is not None
+        }
+
+    def set_state(self, state: Mapping[str, np.ndarray]) -> Self:
+        """Put back what `state` gave."""
+        for name, value in state.items():
+            setattr(self, name, value.item() if value.ndim == 0 else value)
+        return self
+
+    @property
+    def fingerprint(self) -> str:
+        """Key of everything that decides the output: text, learned state, step versions, weights of the encoders."""
+        arrays = [part for name, a in self.state().items() for part in (name, str(a.dtype), str(a.shape), a.tobytes())]
+        return digest(str(self), str(self.version), *arrays)
+
+
+class Encoder(Step):
+    """Contract 2: items to states. Subclasses know how to tokenise and how to run one batch.
+
+    Attributes:
+        budget: padded tokens in one batch.
+    """
+
+    takes = str
+    gives = States
+    budget: int = 512
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """D, numbers in one state."""
+
+    @property
+    @abstractmethod
+    def depth(self) -> int:
+        """Number of the last layer; layer 0 is the embedding output."""
+
+    @property
+    @abstractmethod
+    def nbytes(self) -> int:
+        """Bytes of the weights in memory."""
+
+    @abstractmethod
+    def tokenize(self, items: Items) -> Tokens:
+        """Ids of every item and which of them each unit pools."""
+
+    @abstractmethod
+    def states(self, tokens: Tokens, layers: tuple[int, ...]) -> States:
+        """States of one batch; layers above the deepest one asked for are not run."""
+
+    def prompted(self, items: Items, role: str) -> Items:
+        """The items with the role's prompt in front; by default there is none."""
+        if role not in ROLES:
+            raise RecipeError(f"role is {role!r}; expected one of {', '.join(ROLES)}")
+        return items
+
+    def transform(self, X: Items) -> States:
+        """States of all layers for all items, in memory."""
+        return self.states(self.tokenize(X), tuple(range(self.depth + 1)))
+
+
+class HostStep(Step):
+    """A change of the encoder's inside: written after the encoder, in force while it runs."""
+
+    takes = States
+    gives = States
+
+    @abstractmethod
+    def change(self, encoder: Any) -> AbstractContextManager[None]:
+        """Change the encoder for the length of a ``with`` block."""
+
+
+class LayerMix(Step):
+    """A weighted sum of layers."""
+
+    takes = States
+    gives = States
+
+    @abstractmethod
+    def mix(self, depth: int) -> tuple[tuple[int, float], ...]:
+        """(layer, weight) pairs for an encoder with layers 0 … depth."""
+
+    def transform(self, X: States) -> States:
+        total = sum(weight * X.layer(layer) for layer, weight in self.mix(X.layers[-1]))
+        return States(np.asarray(total, np.float32)[None], (X.layers[-1],), X.tokens)
+
+    def _resolve(self, layer: int, depth: int) -> int:
+        if not -depth - 1 <= layer <= depth:
+            raise RecipeError(f"{self} asks for layer {layer}; the encoder has layers 0 to {depth} (or -1 to {-depth - 1})")
+        return layer % (depth + 1)
+
+
+class Pooling(Step):
+    """Tokens of a unit to one vector. ``pool`` sees one layer's ``[T, D]`` states; padding is never there to be seen."""
+
+    takes = States
+    gives = Vectors
+    linear: ClassVar[bool] = False
+
+    @abstractmethod
+    def pool(self, values: Floats, tokens: Tokens) -> Floats:
+        """``[T, D]`` states to ``[U, D]`` vectors; a unit without tokens gets zeros."""
+
+    def transform(self, X: States) -> Vectors:
+        return Vectors(self.pool(X.values[-1], X.tokens), X.tokens.units)
+
+
+class LinearPooling(Pooling):
+    """A pooling that is a weighted sum: it only names the weight of each token."""
+
+    linear = True
+
+    @abstractmethod
+    def weights(self, tokens: Tokens) -> Floats:
+        """``[E]`` weight of each entry of ``tokens.index``."""
+
+    def pool(self, values: Floats, tokens: Tokens) -> Floats:
+        states = States(values[None], (0,), tokens)
+        return states.weighted(self.weights(tokens)[None])[0, 0]
+
+
+class Transform(Step):
+    """``[N, D]`` array to ``[N, D']`` array, as in scikit-learn; learns from the rows given to ``fit``."""
+
+    takes = Vectors
+    gives = Vectors
+
+
+class Quantiser(Step):
+    """Contract 7: ``fit / transform / inverse_transform / nbytes``. ``transform`` gives an integer array."""
+
+    takes = Vectors
+    gives = Codes
+
+    @abstractmethod
+    def inverse_transform(self, codes: np.ndarray) -> Floats:
+        """``[N, B]`` codes to ``[N, D]`` float vectors."""
+
+    @abstractmethod
+    def nbytes(self, width: int) -> int:
+        """Bytes of one code for vectors of ``width`` numbers."""
+
+
+class Composite(Step):
+    """What chains and concatenations share: they are made of strands and can be run."""
+
+    @abstractmethod
+    def strands(self) -> Iterator[plan.Strand]:
+        """Every strand in it, left to right."""
+
+    @abstractmethod
+    def weave(self, given: Mapping[str, Floats]) -> np.ndarray:
+        """The output array, from the vectors of the strands (by their text)."""
+
+    @abstractmethod
+    def learn(self, given: Mapping[str, Floats]) -> Self:
+        """Fit everything after the poolings on the vectors of the strands."""
+
+    @abstractmethod
+    def children(self) -> Sequence[Step]:
+        """The steps or parts it is made of."""
+
+    @property
+    def fingerprint(self) -> str:
+        return digest(super().fingerprint, *(child.fingerprint for child in self.children()))
+
+    def fit(self, X: Items, y: Any = None, bank: Bank | None = None) -> Self:
+        """Fit every step on the items, one forward pass for each encoder."""
+        for strand in self.strands():
+            strand.pool.fit(strand.encoder.tokenize(X))  # type: ignore[attr-defined]
+        vectors, _ = plan.run(self.strands(), X, bank)
+        return self.learn(vectors)
+
+    def transform(self, X: Items) -> Any:
+        return self.encode(X)
+
+    def encode(
+        self, items: Items, role: str = "document", bank: Bank | None = None, progress: plan.Progress | None = None
+    ) -> Vectors | Codes:
+        """Vectors (or codes) of the items: one row each, or one row a word for items given as words.
+
+        Args:
+            items: texts, or tuples of words. Equal ones are encoded once.
+            role: "query" or "document"; each encoder puts that role's prompt in front.
+            bank: where strands' vectors are kept and found again.
+            progress: called with a label, tokens done, tokens in all.
+
+        Raises:
+            RecipeError: if the recipe is not fitted, or makes no vectors.
+        """
+        if self.gives not in (Vectors, Codes):
+            raise RecipeError(f"{self} gives {self.gives.__name__}; end it with a pooling to encode")
+        prompted = {s.source: s.encoder.prompted(items, role) for s in self.strands()}  # type: ignore[attr-defined]
+        given: dict[str, Floats] = {}
+        for source, texts in prompted.items():
+            unique = list(dict.fromkeys(texts))
+            strands = [s for s in self.strands() if s.source == source]
+            vectors, _ = plan.run(strands, unique, bank, progress)
+            given |= {text: _expand(values, unique, texts) for text, values in vectors.items()}
+        units = _units(items)
+        values = self.weave(given)
+        last = self.quantiser
+        if last is not None:
+            return Codes(values, last, units, self.fingerprint)
+        return Vectors(values, units, self.fingerprint)
+
+    @property
+    def quantiser(self) -> Quantiser | None:
+        """The step that makes codes, if there is one."""
+        return None
+
+
+class Chain(Composite):
+    """Steps one after the other; what ``|`` builds.
+
+    Args:
+        steps: the steps, in order.
+
+    Raises:
+        RecipeError: if a step does not take what the one before it gives.
+    """
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.steps = steps
+        for before, after in zip(steps, steps[1:], strict=False):
+            if before.gives is not after.takes:
+                raise RecipeError(
+                    f"{after} takes {after.takes.__name__}, but {before} gives {before.gives.__name__}"
+                    f"{_hint(before.gives, after.takes)} (in {' | '.join(map(str, steps))})"
+                )
+
+    @property
+    def takes(self) -> type:  # type: ignore[override]
+        return self.steps[0].takes
+
+    @property
+    def gives(self) -> type:  # type: ignore[override]
+        return self.steps[-1].gives
+
+    def __str__(self) -> str:
+        return " | ".join(f"({step})" if isinstance(step, Concat) and len(step.parts) > 1 else str(step) for step in self.steps)
+
+    def children(self) -> Sequence[Step]:
+        return self.steps
+
+    def _head(self) -> int:
+        """How many steps belong to the strand: all up to the pooling, or the one nested composite."""
+        for number, step in enumerate(self.steps):
+            if isinstance(step, Pooling | Composite):
+                return number + 1
+        raise RecipeError(f"{self} has no pooling: it gives {self.gives.__name__}; add one, e.g. | MeanPool()")
+
+    def strands(self) -> Iterator[plan.Strand]:
+        head = self.steps[: self._head()]
+        if isinstance(head[0], Composite):
+            yield from head[0].strands()
+            return
+        encoder, *middle, pool = head
+        if not isinstance(encoder, Encoder):
+            raise RecipeError(f"{self} starts with {encoder}, which takes {encoder.takes.__name__}; start with an encoder")
+        changes = tuple(step for step in middle if isinstance(step, HostStep))
+        mixes = [step for step in middle if isinstance(step, LayerMix)]
+        if len(mixes) > 1:
+            raise RecipeError(f"{self} chooses layers twice ({mixes[0]}, then {mixes[1]}); keep one of them")
+        mix = mixes[0].mix(encoder.depth) if mixes else ((encoder.depth, 1.0),)
+        source = " | ".join(map(str, [encoder, *changes]))
+        text = " | ".join(map(str, head))
+        yield plan.Strand(text, digest(text, pool.fingerprint), source, encoder, changes, mix, pool)  # type: ignore[arg-type]
+
+    def weave(self, given: Mapping[str, Floats]) -> np.ndarray:
+        values = self._strand_values(given)
+        for step in self.steps[self._head() :]:
+            values = step.transform(values)
+        return values
+
+    def learn(self, given: Mapping[str, Floats]) -> Self:
+        if isinstance(self.steps[0], Composite):
+            self.steps[0].learn(given)
+        values = self._strand_values(given)
+        for step in self.steps[self._head() :]:
+            values = step.fit(values).transform(values)
+        return self
+
+    def _strand_values(self, given: Mapping[str, Floats]) -> np.ndarray:
+        first = self.steps[0]
+        return first.weave(given) if isinstance(first, Composite) else given[next(self.strands()).text]
+
+    @property
+    def quantiser(self) -> Quantiser | None:
+        last = self.steps[-1]
+        return last if isinstance(last, Quantiser) else None
+
+
+class Concat(Composite):
+    """Parts side by side; what ``+`` builds. Each part is L2-normalised, then weighted.
+
+    With normalised parts the dot product is additive, S = Σ wᵢ² Sᵢ: thousands of subsets and weights can be scored
+    without making one concatenation.
+
+    Args:
+        parts: recipes that give vectors.
+        weights: one factor a part; None weighs all alike.
+    """
+
+    takes = str
+    gives = Vectors
+
+    def __init__(self, parts: Sequence[Step], weights: Sequence[float] | None = None) -> None:
+        self.parts = parts
+        self.weights = weights
+        for part in parts:
+            if part.gives is not Vectors or part.takes is not str:
+                raise RecipeError(
+                    f"a part of a concatenation goes from texts to Vectors, but {part} goes from "
+                    f"{part.takes.__name__} to {part.gives.__name__}{_hint(part.gives, Vectors)}"
+                )
+        if weights is not None and (len(weights) != len(parts) or any(not w > 0 for w in weights)):
+            raise RecipeError(f"Concat has {len(parts)} parts and weights {list(weights)}: give each part one above 0")
+
+    @property
+    def weights_(self) -> list[float]:
+        return [1.0] * len(self.parts) if self.weights is None else list(self.weights)
+
+    def __str__(self) -> str:
+        if len(self.parts) == 1 and self.weights is None:
+            return f"Concat([{self.parts[0]}])"
+        written = []
+        for part, weight in zip(self.parts, self.weights_, strict=True):
+            text = f"({part})" if isinstance(part, Chain) else str(part)
+            written.append(text if weight == 1 and len(self.parts) > 1 else f"{_number(weight)} * {text}")
+        return " + ".join(written)
+
+    def children(self) -> Sequence[Step]:
+        return self.parts
+
+    def strands(self) -> Iterator[plan.Strand]:
+        for part in self._composites():
+            yield from part.strands()
+
+    def weave(self, given: Mapping[str, Floats]) -> np.ndarray:
+        blocks = [part.weave(given) for part in self._composites()]
+        return np.hstack([np.float32(w) * unit_rows(b) for w, b in zip(self.weights_, blocks, strict=True)])
+
+    def learn(self, given: Mapping[str, Floats]) -> Self:
+        for part in self._composites():
+            part.learn(given)
+        return self
+
+    def _composites(self) -> list[Composite]:
+        return [part if isinstance(part, Composite) else Chain([part]) for part in self.parts]
+
+
+def unit_rows(values: Floats) -> Floats:
+    """Rows at length 1; a row of zeros stays."""
+    norms = np.sqrt(np.einsum("ij,ij->i", values, values, dtype=np.float64))[:, None]
+    return np.divide(values, norms, out=np.zeros_like(values, np.float32), where=norms > 0, casting="unsafe")
+
+
+def walk(step: Step) -> Iterator[Step]:
+    """The step and everything in it, depth first, left to right."""
+    yield step
+    if isinstance(step, Composite):
+        for child in step.children():
+            yield from walk(child)
+
+
+def _steps(step: Step) -> list[Step]:
+    return list(step.steps) if isinstance(step, Chain) else [step]
+
+
+def _weighted(step: Step) -> Concat:
+    return step if isinstance(step, Concat) else Concat([step])
+
+
+def _expand(values: Floats, unique: Items, items: Items) -> Floats:
+    """Rows of the unique items, repeated for all items."""
+    if len(unique) == len(items):
+        return values
+    place = {item: number for number, item in enumerate(unique)}
+    numbers = np.array([place[item] for item in items], np.int64)
+    bounds = _units(unique)
+    if bounds is None:
+        return values[numbers]
+    return values[plan.ranges(bounds[numbers], bounds[numbers + 1])]
+
+
+def _units(items: Items) -> np.ndarray | None:
+    if len(items) == 0 or isinstance(items[0], str):
+        return None
+    return np.concatenate([[0], np.cumsum([len(item) for item in items])])
+
+
+_HINTS = {
+    (States, Vectors): ": put a pooling between them, e.g. | MeanPool()",
+    (Vectors, States): ": layers and poolings come before transforms",
+    (Codes, Vectors): ": compression comes last",
+    (Vectors, str): ": an encoder comes first",
+    (States, str): ": an encoder comes first, and only once",
+}
+
+
+def _hint(gives: type, takes: type) -> str:
+    return _HINTS.get((gives, takes), "")
+
+
+def _same(value: object, default: object) -> bool:
+    if isinstance(value, np.ndarray) or isinstance(default, np.ndarray):
+        return False
+    return type(value) is type(default) and bool(value == default)
+
+
+def _number(value: float) -> str:
+    return repr(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_text(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_text(k)}: {_text(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=not value.isprintable())
+    if isinstance(value, np.generic):
+        return repr(value.item())
+    return str(value) if isinstance(value, Step) else repr(value)
