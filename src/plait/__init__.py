@@ -17,18 +17,44 @@ ROOMS = ("encoders", "layers", "pooling", "transforms", "fusion", "compression")
 FRAME = {
     "Chain": "plait.step",
     "Step": "plait.step",
-    "find": "plait.selection",
+    "find": "plait.selection.find",
     "load": "plait.recipe",
     "parse": "plait.recipe",
-    "read": "plait.data",
+    "read": "plait.data.reading",
     "save": "plait.recipe",
 }
 """Names of the frame and of the upper floors that stand at the top, and where each comes from."""
 
 if TYPE_CHECKING:
-    from plait.compression import Binary as Binary
-
-    find: object
+    from plait.compression.binary import Binary as Binary
+    from plait.compression.int8 import Int8 as Int8
+    from plait.data.reading import read as read
+    from plait.encoders.static import StaticTable as StaticTable
+    from plait.encoders.transformer import Transformer as Transformer
+    from plait.fusion.search import ConcatSearch as ConcatSearch
+    from plait.layers.mean import LayerMean as LayerMean
+    from plait.layers.single import Layer as Layer
+    from plait.pooling.frequency import SifPool as SifPool
+    from plait.pooling.maximum import MaxPool as MaxPool
+    from plait.pooling.mean import MeanPool as MeanPool
+    from plait.pooling.mean import WeightedMeanPool as WeightedMeanPool
+    from plait.pooling.single import ClsPool as ClsPool
+    from plait.pooling.single import LastPool as LastPool
+    from plait.recipe import load as load
+    from plait.recipe import parse as parse
+    from plait.recipe import save as save
+    from plait.selection.find import find as find
+    from plait.step import Chain as Chain
+    from plait.step import Concat as Concat
+    from plait.step import Step as Step
+    from plait.transforms.attention_temperature import AttentionTemperature as AttentionTemperature
+    from plait.transforms.center import Center as Center
+    from plait.transforms.clip_outliers import ClipOutliers as ClipOutliers
+    from plait.transforms.normalize import Normalize as Normalize
+    from plait.transforms.principal import AllButTheTop as AllButTheTop
+    from plait.transforms.principal import Pca as Pca
+    from plait.transforms.truncate import Truncate as Truncate
+    from plait.transforms.whitening import Whitening as Whitening
 
 
 def _names() -> dict[str, str]:

@@ -46,6 +46,8 @@ class PoolLike(Protocol):
 
     linear: bool
 
+    @property
+    def fingerprint(self) -> str: ...
     def weights(self, tokens: Tokens) -> Floats: ...
     def pool(self, values: Floats, tokens: Tokens) -> Floats: ...
 
@@ -111,14 +113,14 @@ def plan_batches(tokens: Tokens, budget: int) -> list[Ints]:
 def reduce_states(states: States, strands: Sequence[Strand]) -> dict[str, Floats]:
     """Pool one batch for every strand: ``{strand.text: [U, D]}``."""
     tokens = states.tokens
-    linear = {str(s.pool): s.pool for s in strands if s.pool.linear}
+    linear = {s.pool.fingerprint: s.pool for s in strands if s.pool.linear}
     numbers = {key: number for number, key in enumerate(linear)}
     pooled = states.weighted(np.stack([pool.weights(tokens) for pool in linear.values()])) if linear else None
     plane = {layer: number for number, layer in enumerate(states.layers)}
     out: dict[str, Floats] = {}
     for strand in strands:
         if pooled is not None and strand.pool.linear:
-            out[strand.text] = _mix(strand.mix, lambda n, k=numbers[str(strand.pool)]: pooled[plane[n], k])  # type: ignore[misc]
+            out[strand.text] = _mix(strand.mix, lambda n, k=numbers[strand.pool.fingerprint]: pooled[plane[n], k])  # type: ignore[misc]
         else:
             out[strand.text] = strand.pool.pool(_mix(strand.mix, states.layer), tokens)
     return out
@@ -196,6 +198,7 @@ def _forward(
     first = next(iter(group.values()))
     layers = tuple(sorted({layer for strand in group.values() for layer, _ in strand.mix}))
     seen = 0
+    report.encoded = int(np.count_nonzero(tokens.lengths == 0))
     with contextlib.ExitStack() as stack:
         for change in first.changes:
             stack.enter_context(change.change(first.encoder))

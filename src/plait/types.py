@@ -131,7 +131,7 @@ class States:
             shape=(kinds * units, len(tokens.ids)),
         )
         planes = [matrix @ plane for plane in self.values]
-        return np.stack(planes).reshape(len(planes), kinds, units, -1)
+        return np.stack(planes).reshape(len(planes), kinds, units, self.values.shape[-1])
 
     def layer(self, number: int) -> Floats:
         """``[T, D]`` states of one layer."""

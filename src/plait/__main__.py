@@ -1,0 +1,6 @@
+"""``python -m plait`` does what the command ``plait`` does."""
+
+from plait.cli import main
+
+if __name__ == "__main__":
+    main()

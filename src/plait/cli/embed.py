@@ -1,0 +1,82 @@
+"""``plait embed``: a file of texts to a file of vectors."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from plait.cli.arguments import ready, recipe_of, rows_of
+from plait.cli.terminal import Stages, interruptible, megabytes, out, warn
+
+if TYPE_CHECKING:
+    from plait.store.embedding import Embedding
+
+EXAMPLES = {
+    "embed": """
+    Examples:
+
+    plait embed runs/demo/model texts.jsonl -o vectors.parquet
+
+    plait embed 'Transformer("all-MiniLM-L6-v2") | MeanPool()' texts.csv --column body -o vectors.npy
+
+    plait embed 'StaticTable("wordllama") | SifPool() | Int8()' texts.txt --fit -o codes.parquet
+    """
+}
+RECIPE = typer.Argument(metavar="RECIPE", help="A folder that plait find saved, or a recipe's text.", show_default=False)
+INPUT = typer.Argument(metavar="INPUT", help="Plain lines, CSV, TSV, JSON lines or Parquet; also .gz.", show_default=False)
+OUTPUT = typer.Option("--out", "-o", help="The .parquet or .npy file to write.")
+TEXTS = typer.Option(help="Column of the texts, when its name does not tell.")
+BLOCK = typer.Option(min=1, help="Texts encoded at once [8192 for static tables, 1024 for transformers].")
+FIT = typer.Option("--fit", help="Let steps that have yet to learn do so, from the first 20,000 texts.")
+JSON = typer.Option("--json", help="Print JSON.")
+
+
+def embed(
+    recipe: Annotated[str, RECIPE],
+    source: Annotated[str, INPUT],
+    output: Annotated[Path, OUTPUT],
+    column: Annotated[str | None, TEXTS] = None,
+    role: Annotated[str, typer.Option(help="Whose prompt to use: document or query.")] = "document",
+    block: Annotated[int | None, BLOCK] = None,
+    fit: Annotated[bool, FIT] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped run was.")] = False,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Embed a file of texts; it is read as a stream, so a million lines need little memory."""
+    started = time.monotonic()
+    kept = f"Finished blocks are in {output}.part; go on with the same command and --resume"
+    with interruptible(kept), Stages() as stages:
+        from plait.data.streams import stream_texts
+        from plait.store.embedding import embed as write
+
+        step = ready(recipe_of(recipe), stream_texts(source, column), fit, recipe)
+        total = rows_of(source)
+
+        def told(done: float, tokens: int) -> None:
+            stages("embed", done, None if total is None else max(total, done), "texts", f"{tokens:,} tokens")
+
+        written = write(step, stream_texts(source, column), output, role, block, resume, told)
+    if as_json:
+        facts = asdict(written) | {"path": str(written.path), "seconds": time.monotonic() - started}
+        typer.echo(json.dumps(facts, indent=1, ensure_ascii=False))
+    else:
+        _report(written, time.monotonic() - started)
+
+
+def _report(written: Embedding, seconds: float) -> None:
+    if written.cut_texts:
+        warn(f"{written.cut_texts:,} texts were cut by the length limit, {written.cut_tokens:,} tokens lost")
+    layout = written.layout
+    kind = "bytes of codes" if layout.is_codes else "numbers"
+    before = f", {written.reused:,} of them done before" if written.reused else ""
+    size = megabytes(written.path.stat().st_size)
+    show = out().print
+    show(f"{written.rows:,} texts{before} in {seconds:.1f} s: {layout.width} {kind} each, {size}")
+    show(f"vectors  {written.path}")
+    if written.path.suffix == ".parquet":
+        show(f'\nplait search {written.path} "your query"')

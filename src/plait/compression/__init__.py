@@ -1,0 +1,10 @@
+"""Compression: vectors to few bytes, and search that works on them.
+
+Exact search over codes is in `plait.compression.search`.
+"""
+
+from plait._lazy import exports
+
+NAMES = {"Int8": "plait.compression.int8", "Binary": "plait.compression.binary"}
+
+__getattr__, __dir__ = exports(__name__, NAMES)

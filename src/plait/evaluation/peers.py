@@ -1,0 +1,145 @@
+"""Who is timed beside plait: the libraries that are installed, on the same weights and the same texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from plait import __version__, plan
+from plait.encoders.static import StaticTable
+from plait.encoders.transformer import Transformer
+from plait.encoders.weights import Weights, find_weights, is_table
+from plait.evaluation.ranking import top_k
+from plait.evaluation.speed import Contender
+from plait.step import Chain, unit_rows
+from plait.types import Floats
+
+HOST_TEXTS, TABLE_TEXTS = 256, 2048
+VECTORS, QUERIES, WIDTH, FOUND = 50_000, 64, 256, 10
+
+
+def encoders(name: str) -> tuple[list[Contender], list[str]]:
+    """Contenders that encode with one model, plait first, and a line about each peer that is not installed."""
+    table = is_table(name)
+    texts = _texts(TABLE_TEXTS if table else HOST_TEXTS)
+    runs = [(f"plait {__version__}", _plait(name, table)), *_peers(name, table)]
+    peer = "model2vec" if table else "sentence-transformers"
+    missing = [] if len(runs) > 1 else [f"{peer} is not installed: {name} is timed without it"]
+    return [
+        Contender(f"encode {name}", who, len(texts), "texts", lambda run=run: run(texts), worst_cosine)  # type: ignore[misc]
+        for who, run in runs
+    ], missing
+
+
+def searchers() -> tuple[list[Contender], list[str]]:
+    """Contenders for an exact search of random vectors, plait first."""
+    rng = np.random.default_rng(0)
+    vectors = unit_rows(rng.standard_normal((VECTORS, WIDTH), dtype=np.float32))
+    queries = unit_rows(rng.standard_normal((QUERIES, WIDTH), dtype=np.float32))
+    what = f"search {VECTORS:,} × {WIDTH}"
+
+    def numpy_search() -> NDArray[np.generic]:
+        return top_k(queries @ vectors.T, FOUND)[0]
+
+    found = [Contender(what, f"plait {__version__}", QUERIES, "queries", numpy_search, overlap)]
+    if not find_spec("faiss"):
+        return found, ["faiss is not installed: search is timed without it"]
+    import faiss
+
+    index = faiss.IndexFlatIP(WIDTH)
+    index.add(vectors)
+    who = f"faiss {_version('faiss-cpu', 'faiss-gpu')}"
+    return [*found, Contender(what, who, QUERIES, "queries", lambda: index.search(queries, FOUND)[1], overlap)], []
+
+
+def starters() -> dict[str, list[str]]:
+    """Imports and commands whose start is timed."""
+    commands = {"python": ["-c", "pass"], "import plait": ["-c", "import plait"], "plait --help": ["-m", "plait", "--help"]}
+    for module in ("model2vec", "lancedb", "sentence_transformers"):
+        if find_spec(module):
+            commands[f"import {module}"] = ["-c", f"import {module}"]
+    return commands
+
+
+def worst_cosine(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
+    """Smallest cosine between rows of the two, which should be the same vectors."""
+    return float((unit_rows(np.asarray(a, np.float32)) * unit_rows(np.asarray(b, np.float32))).sum(axis=1).min())
+
+
+def overlap(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
+    """Share of results that both found."""
+    return float(np.mean([len(set(x) & set(y)) / len(x) for x, y in zip(a.tolist(), b.tolist(), strict=True)]))
+
+
+def _texts(number: int) -> list[str]:
+    """Sentences of the similarity sample; equal ones once, since plait encodes those once."""
+    from plait.data.reading import read
+
+    task = read("demo:stsb")
+    texts = [text for text in task.documents if isinstance(text, str)]
+    while len(texts) < number:
+        texts += [f"{text} ({len(texts)})" for text in texts]
+    return texts[:number]
+
+
+def _plait(name: str, table: bool) -> Callable[[Sequence[str]], Floats]:
+    from plait.recipe import parse
+
+    first = StaticTable(name) if table else Transformer(name)
+    pooling = "mean" if isinstance(first, StaticTable) else first.host.card.pooling or "mean"
+    recipe = Chain([first, *parse(POOLINGS[pooling]).children()])
+    strands = list(recipe.strands())
+
+    def run(texts: Sequence[str]) -> Floats:
+        vectors, _ = plan.run(strands, texts)
+        return recipe.weave(vectors)
+
+    return run
+
+
+POOLINGS = {
+    "mean": "MeanPool()",
+    "cls": "ClsPool()",
+    "max": "MaxPool()",
+    "last": "LastPool()",
+    "weightedmean": "WeightedMeanPool()",
+}
+
+
+def _peers(name: str, table: bool) -> list[tuple[str, Callable[[Sequence[str]], Floats]]]:
+    weights = find_weights(name)
+    if table and find_spec("model2vec"):
+        from model2vec import StaticModel
+
+        model: Any = StaticModel(StaticTable(name).table.vectors, _tokenizer(weights), normalize=False)
+        return [(f"model2vec {version('model2vec')}", lambda texts: model.encode(list(texts)))]
+    if not table and find_spec("sentence_transformers") and weights.folder is not None and weights.folder.is_dir():
+        from sentence_transformers import SentenceTransformer
+
+        host: Any = SentenceTransformer(str(weights.folder), device="cpu")
+        who = f"sentence-transformers {version('sentence-transformers')}"
+        return [(who, lambda texts: host.encode(list(texts), batch_size=32, show_progress_bar=False))]
+    return []
+
+
+def _tokenizer(weights: Weights) -> Tokenizer:
+    file = weights.tokenizer
+    if file is None:
+        assert weights.file is not None
+        file = weights.file.parent / "tokenizer.json"
+    return Tokenizer.from_file(str(file))
+
+
+def _version(*distributions: str) -> str:
+    for name in distributions:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return "?"

@@ -1,0 +1,299 @@
+"""The search itself, on one fold: halve the grid, search concatenations, compress, choose under the limits."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from plait.fusion.search import ConcatSearch
+from plait.fusion.strategies import STRATEGIES
+from plait.selection.costs import Timer, vector_bytes
+from plait.selection.space import Space, chain
+from plait.selection.workbench import Bench
+from plait.step import Chain, Composite, Concat
+from plait.types import RecipeError
+
+SHARES = (0.25, 1.0)
+"""Successive halving: the whole grid meets a quarter of the dev examples, the best third all of them."""
+KEEP = 1 / 3
+FINALISTS = 6
+"""Candidates that get the task's own head, where that is slower than the search's."""
+
+Say = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the winner may cost.
+
+    Args:
+        bytes: of one vector.
+        milliseconds: of one text.
+        deadline: `time.monotonic` after which no new candidate is begun.
+    """
+
+    bytes: int | None = None
+    milliseconds: float | None = None
+    deadline: float | None = None
+
+    def late(self) -> bool:
+        return self.deadline is not None and time.monotonic() > self.deadline
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A recipe with its dev score and costs.
+
+    Attributes:
+        stage: "grid", "concat", "compressed" or "default".
+        share: of the dev examples that the score comes from.
+        score: with the search's head.
+        final: with the task's own head, for finalists.
+    """
+
+    recipe: Composite
+    stage: str
+    share: float
+    score: float
+    bytes: int
+    milliseconds: float
+    final: float | None = None
+
+    @property
+    def text(self) -> str:
+        return str(self.recipe)
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it is one strand, however transformed."""
+        return len({leaf.text for leaf in self.recipe.strands()}) == 1
+
+
+@dataclass
+class Selection:
+    """What a search found on one fold."""
+
+    candidates: list[Candidate]
+    winner: Candidate
+    best_single: Candidate
+    searches: dict[str, ConcatSearch] = field(default_factory=dict)
+    parts: list[str] = field(default_factory=list)
+    skipped: int = 0
+
+
+class Scoreboard:
+    """Scores that survive a kill: one JSON line each, found again by fold, share, head and recipe.
+
+    Args:
+        path: the file; None keeps nothing.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._known: dict[str, float] = {}
+        for line in path.read_text().splitlines() if path and path.exists() else []:
+            try:
+                key, value = json.loads(line)
+            except ValueError:  # the line a kill cut short
+                continue
+            self._known[key] = value
+        if path and path.exists():
+            path.write_text("".join(json.dumps(item) + "\n" for item in self._known.items()))
+
+    def get(self, key: str, compute: Callable[[], float]) -> float:
+        """The score under ``key``, computed if it is not there."""
+        if key not in self._known:
+            value = float(compute())
+            self._known[key] = value
+            if self.path:
+                with self.path.open("a") as file:
+                    file.write(json.dumps([key, value]) + "\n")
+        return self._known[key]
+
+
+class Search:
+    """Finds the best recipe on one fold.
+
+    Args:
+        space: what may be combined.
+        bench: makes a bench for a share of the fold's train and dev examples.
+        timer: for milliseconds a text.
+        limits: of the winner.
+        board: keeps scores.
+        name: of the fold, in the board's keys.
+        strategy: whose concatenation may win; the other strategies run beside it, to be compared.
+        episodes: subsets that each strategy may score.
+        seed: of every draw.
+        say: told the stage, how much is done, and how much there is.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        bench: Callable[[float], Bench],
+        timer: Timer,
+        limits: Limits,
+        board: Scoreboard,
+        name: str,
+        strategy: str = "ace",
+        episodes: int = 30,
+        seed: int = 0,
+        say: Say = lambda stage, done, total: None,
+    ) -> None:
+        if strategy not in STRATEGIES:
+            raise RecipeError(f"strategy is {strategy!r}; expected one of {', '.join(STRATEGIES)}")
+        self.space, self.timer, self.limits, self.board, self.name = space, timer, limits, board, name
+        self.strategy, self.episodes, self.seed, self.say = strategy, episodes, seed, say
+        self._bench, self._benches = bench, dict[float, Bench]()
+        self.skipped = 0
+
+    def run(self, defaults: Sequence[Chain]) -> Selection:
+        """Search; ``defaults`` are scored beside the candidates and may win."""
+        plain = self._score(defaults, "default", 1.0)
+        grid = self._halve([chain(strand, text) for strand in self.space.strands() for text in self.space.transforms])
+        ranked = sorted([*plain, *(c for c in grid if c.share == 1.0)], key=_rank)
+        parts = spread([c for c in ranked if self._fits_time(c)] or ranked, self.space.parts)
+        searches = self._concatenate(parts)
+        found = self._concats(parts, searches)
+        bases = [*found[:1], *ranked[:2]]
+        compressed = self._score([r for base in bases for r in self._compressions(base.recipe)], "compressed", 1.0)
+        everything = [*plain, *grid, *found, *compressed]
+        winner, single, finals = self._choose([*plain, *ranked, *found[:1], *compressed])
+        finished = {c.text: c for c in finals}
+        out = [finished.get(c.text, c) for c in {c.text: c for c in everything}.values()]
+        return Selection(out, winner, single, searches, [c.text for c in parts], self.skipped)
+
+    def bench(self, share: float) -> Bench:
+        """The bench of a share, made once."""
+        if share not in self._benches:
+            self._benches[share] = self._bench(share)
+        return self._benches[share]
+
+    def _score(self, recipes: Iterable[Composite], stage: str, share: float) -> list[Candidate]:
+        out, todo = [], list(recipes)
+        for number, recipe in enumerate(todo):
+            if self.limits.late() and out:
+                self.skipped += len(todo) - number
+                break
+            self.say(stage, number, len(todo))
+            out.append(self._candidate(recipe, stage, share))
+        self.say(stage, len(todo), len(todo))
+        return out
+
+    def _candidate(self, recipe: Composite, stage: str, share: float, score: float | None = None) -> Candidate:
+        bench = self.bench(share)
+        if score is None:
+            score = self.board.get(f"{self.name}/{share}/quick/{recipe}", lambda: bench.quick(recipe))
+        return Candidate(recipe, stage, share, score, vector_bytes(recipe, bench.width(recipe)), self.timer.milliseconds(recipe))
+
+    def _halve(self, recipes: Sequence[Composite]) -> list[Candidate]:
+        """Score all on a small share, the best third on the next; the others keep their first score."""
+        left, done = list(recipes), list[Candidate]()
+        for rung, share in enumerate(SHARES):
+            scored = sorted(self._score(left, "grid", share), key=_rank)
+            last = rung == len(SHARES) - 1
+            keep = len(scored) if last else max(self.space.parts, round(len(scored) * KEEP))
+            done += scored if last else scored[keep:]
+            left = [c.recipe for c in scored[:keep]]
+        return done
+
+    def _concatenate(self, parts: Sequence[Candidate]) -> dict[str, ConcatSearch]:
+        """Every strategy, at equal numbers of evaluations; the weights are refined for each in the same way."""
+        if len(parts) < 2:
+            return {}
+        scores: list[Callable[[np.ndarray], float]] = []
+
+        def score(weights: np.ndarray) -> float:
+            if not scores:
+                scores.append(self.bench(1.0).concatenations([part.recipe for part in parts]))
+            key = f"{self.name}/concat/{'+'.join(p.text for p in parts)}/{weights.tolist()}"
+            return self.board.get(key, lambda: scores[0](weights)) if self._allowed(parts, weights) else 0.0
+
+        out = {}
+        for number, strategy in enumerate(STRATEGIES):
+            self.say(f"concatenations: {strategy}", number, len(STRATEGIES))
+            search = ConcatSearch(
+                [p.recipe for p in parts], strategy, self.episodes, weighted=True, random_state=self.seed
+            )
+            out[strategy] = search.search(score)
+        self.say("concatenations", len(STRATEGIES), len(STRATEGIES))
+        return out
+
+    def _concats(self, parts: Sequence[Candidate], searches: dict[str, ConcatSearch]) -> list[Candidate]:
+        """The best concatenation of each strategy, the chosen strategy's first."""
+        out = []
+        for strategy in sorted(searches, key=lambda name: name != self.strategy):
+            search = searches[strategy]
+            recipe = search.concat if len(search.concat.parts) > 1 else search.concat.parts[0]
+            if isinstance(recipe, Composite):
+                out.append(self._candidate(recipe, "concat", 1.0, float(search.scores_.max())))
+        return out
+
+    def _allowed(self, parts: Sequence[Candidate], weights: np.ndarray) -> bool:
+        if self.limits.milliseconds is None:
+            return True
+        chosen = Concat([part.recipe for part, weight in zip(parts, weights, strict=True) if weight > 0])
+        return self.timer.milliseconds(chosen) <= self.limits.milliseconds
+
+    def _compressions(self, recipe: Composite) -> list[Chain]:
+        """The recipe at every narrower width and fewer bits."""
+        if recipe.quantiser is not None:
+            return []
+        full = self.bench(1.0).width(recipe)
+        cuts = ["", *(f"Pca({width})" for width in self.space.widths if width < full)]
+        quantisers = [{32: "", 8: "Int8()", 1: "Binary()"}[bits] for bits in self.space.bits]
+        return [chain(recipe, cut, bits) for cut in cuts for bits in quantisers if cut or bits]
+
+    def _choose(self, candidates: Sequence[Candidate]) -> tuple[Candidate, Candidate, list[Candidate]]:
+        """The best that keeps the limits, and the best single strand that does, by the task's own head."""
+        fitting = [c for c in {c.text: c for c in candidates}.values() if self._fits(c)]
+        if not fitting:
+            least = min(candidates, key=lambda c: c.bytes)
+            fastest = min(candidates, key=lambda c: c.milliseconds)
+            raise RecipeError(
+                f"no candidate keeps the limits: the smallest vector has {least.bytes} bytes ({least.text}), "
+                f"the fastest takes {fastest.milliseconds:.2f} ms ({fastest.text}); raise --max-bytes or --max-ms"
+            )
+        fitting.sort(key=_rank)
+        singles = [c for c in fitting if c.is_single]
+        short = {c.text: c for c in [*fitting[:FINALISTS], *singles[:FINALISTS]]}
+        finals = [self._finish(c) for c in short.values()]
+        finals.sort(key=lambda c: (-(c.final or 0.0), c.bytes, c.text))
+        single = next((c for c in finals if c.is_single), finals[0])
+        return finals[0], single, finals
+
+    def _finish(self, candidate: Candidate) -> Candidate:
+        key = f"{self.name}/final/{candidate.text}"
+        final = self.board.get(key, lambda: self.bench(1.0).score(candidate.recipe).value)
+        return Candidate(**{**vars(candidate), "final": final})
+
+    def _fits(self, candidate: Candidate) -> bool:
+        return self._fits_time(candidate) and (self.limits.bytes is None or candidate.bytes <= self.limits.bytes)
+
+    def _fits_time(self, candidate: Candidate) -> bool:
+        return self.limits.milliseconds is None or candidate.milliseconds <= self.limits.milliseconds
+
+
+def spread(ranked: Sequence[Candidate], size: int) -> list[Candidate]:
+    """Parts for the concatenation search: the best of each strand, two at least from every model, then by rank."""
+    best: dict[str, Candidate] = {}
+    for candidate in ranked:
+        leaf = next(candidate.recipe.strands())
+        if candidate.is_single:
+            best.setdefault(f"{leaf.source}/{leaf.mix}/{leaf.pool}", candidate)
+    by_model: dict[str, list[Candidate]] = {}
+    for candidate in best.values():
+        by_model.setdefault(next(candidate.recipe.strands()).source, []).append(candidate)
+    chosen = [candidate for mine in by_model.values() for candidate in mine[:2]]
+    chosen += [candidate for candidate in best.values() if candidate not in chosen]
+    return chosen[:size]
+
+
+def _rank(candidate: Candidate) -> tuple[float, int, str]:
+    # never by time: two runs on the same data must break ties alike
+    return (-candidate.score, candidate.bytes, candidate.text)

@@ -1,0 +1,182 @@
+"""Scoring a candidate: banked strand vectors in, a dev score out, no forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sklearn.base import clone
+
+from plait import plan
+from plait.bank import Bank
+from plait.data.splits import Fold
+from plait.data.tasks import Judgements, Labels, Pairs, Part, Tags, Task, select
+from plait.evaluation.embedded import Embedded
+from plait.evaluation.evaluators import Evaluator
+from plait.evaluation.scores import Score
+from plait.fusion.strategies import Weights
+from plait.step import Chain, Composite, Pooling, walk
+from plait.types import Floats, Ints, ranges
+
+FIT_ROWS = 20_000
+"""Rows that transforms learn from at most: a mean and a covariance need no more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Vault:
+    """Vectors of every strand for every document and query of a task, and what the passes did."""
+
+    task: Task
+    documents: dict[str, Floats]
+    queries: dict[str, Floats]
+    units: Ints | None
+    passes: dict[str, plan.PassReport]
+
+    @classmethod
+    def fill(cls, task: Task, strands: Sequence[Chain], bank: Bank | None, progress: plan.Progress | None) -> Vault:
+        """Run the passes; poolings that learn token frequencies learn them from the documents."""
+        leaves = [leaf for chain in strands for leaf in chain.strands()]
+        tokens = {leaf.source: leaf.encoder.tokenize(task.documents) for leaf in {s.source: s for s in leaves}.values()}
+        for leaf in leaves:
+            leaf.pool.fit(tokens[leaf.source])  # type: ignore[attr-defined]
+        documents, passes = _pass(leaves, task.documents, "document", bank, progress)
+        queries: dict[str, Floats] = {}
+        if len(task.queries):
+            queries, more = _pass(leaves, task.queries, "query", bank, progress)
+            passes = {source: _sum(passes[source], more[source]) for source in passes}
+        words = len(task.documents) > 0 and not isinstance(task.documents[0], str)
+        units = np.concatenate([[0], np.cumsum([len(item) for item in task.documents])]) if words else None
+        return cls(task, documents, queries, units, passes)
+
+
+class Bench:
+    """One fold of a task, cut down to the rows it needs, on which candidates are scored.
+
+    Args:
+        vault: the vectors.
+        fold: train, dev and test parts.
+        on: "dev" or "test"; heads learn from train, or from train and dev when ``on`` is "test".
+        evaluator: of the task.
+        share: of the train and dev examples to use; below 1 a seeded sample.
+        seed: of the sample.
+    """
+
+    def __init__(
+        self, vault: Vault, fold: Fold, on: str, evaluator: Evaluator, share: float = 1.0, seed: int = 0
+    ) -> None:
+        self.vault, self.evaluator = vault, evaluator
+        rng = np.random.default_rng(seed)
+        parts = [fold.train, fold.dev] if on == "dev" else [join(fold.train, fold.dev), fold.test]
+        parts = [_sample(part, share, rng) for part in parts]
+        rows, (self.fit, self.on) = _compact(vault.task, parts)
+        self.unit_rows = rows if vault.units is None else ranges(vault.units[rows], vault.units[rows + 1])
+        self.units = None if vault.units is None else np.concatenate([[0], np.cumsum(np.diff(vault.units)[rows])])
+        learn = np.arange(len(rows)) if isinstance(self.fit, Judgements) else np.unique(_rows(self.fit))
+        learn_units = learn if self.units is None else ranges(self.units[learn], self.units[learn + 1])
+        if len(learn_units) > FIT_ROWS:
+            learn_units = np.sort(rng.choice(learn_units, FIT_ROWS, replace=False))
+        self.learn_rows = self.unit_rows[learn_units]
+        self._widths: dict[str, int] = {}
+
+    def fitted(self, recipe: Composite) -> Composite:
+        """A copy of the recipe, its transforms fitted on the train rows (for retrieval: on the corpus)."""
+        copy: Composite = clone(recipe)
+        for old, new in zip(walk(recipe), walk(copy), strict=True):
+            if isinstance(old, Pooling):
+                new.set_state(old.state())
+        texts = [leaf.text for leaf in copy.strands()]
+        return copy.learn({text: _gather(self.vault.documents[text], self.learn_rows) for text in texts})
+
+    def embed(self, recipe: Composite) -> Embedded:
+        """Vectors of the bench's rows. A compressed recipe gives what its codes decode to; queries stay floats."""
+        fitted = self.fitted(recipe)
+        texts = [leaf.text for leaf in fitted.strands()]
+        documents = fitted.weave({text: _gather(self.vault.documents[text], self.unit_rows) for text in texts})
+        last = fitted.quantiser
+        body = fitted
+        if last is not None:
+            documents = last.inverse_transform(documents)
+            body = Chain(fitted.children()[:-1])
+        self._widths[str(recipe)] = documents.shape[1]
+        queries = body.weave({text: self.vault.queries[text] for text in texts}) if self.vault.queries else None
+        return Embedded(documents, queries, self.units)
+
+    def score(self, recipe: Composite) -> Score:
+        """The candidate's score with the task's own head, and what a bootstrap needs."""
+        return self.evaluator.evaluate(self.embed(recipe), self.fit, self.on)
+
+    def quick(self, recipe: Composite) -> float:
+        """The candidate's score with the head of `concatenations`: closed-form where the task's own head is not."""
+        return self.concatenations([recipe])(np.ones(1))
+
+    def concatenations(self, parts: Sequence[Composite]) -> Callable[[Weights], float]:
+        """A function that scores weighted concatenations of parts, without making one."""
+        score = self.evaluator.additive([self.embed(part) for part in parts], self.fit, self.on)
+        return lambda weights: score(weights).value
+
+    def width(self, recipe: Composite) -> int:
+        """Numbers in one vector before compression."""
+        if str(recipe) not in self._widths:
+            self.embed(recipe)
+        return self._widths[str(recipe)]
+
+
+
+def join(a: Part, b: Part) -> Part:
+    """The examples of both parts; of one when they are the same."""
+    if a is b:
+        return a
+    pairs = zip(vars(a).values(), vars(b).values(), strict=True)
+    return type(a)(*(x + y if isinstance(x, tuple) else np.concatenate([x, y]) for x, y in pairs))
+
+
+def _pass(
+    leaves: Sequence[plan.Strand], items: Sequence[str] | Sequence[tuple[str, ...]], role: str, bank: Bank | None, progress: plan.Progress | None
+) -> tuple[dict[str, Floats], dict[str, plan.PassReport]]:
+    vectors: dict[str, Floats] = {}
+    reports: dict[str, plan.PassReport] = {}
+    for source in dict.fromkeys(leaf.source for leaf in leaves):
+        mine = [leaf for leaf in leaves if leaf.source == source]
+        prompted = mine[0].encoder.prompted(items, role)  # type: ignore[attr-defined]
+        got, report = plan.run(mine, prompted, bank, progress)
+        vectors |= got
+        reports |= report
+    return vectors, reports
+
+
+def _sum(a: plan.PassReport, b: plan.PassReport) -> plan.PassReport:
+    numbers = {name: getattr(a, name) + getattr(b, name) for name in vars(a) if name != "source"}
+    return replace(a, **numbers)
+
+
+def _gather(vectors: Floats, rows: Ints) -> Floats:
+    return vectors if len(rows) == len(vectors) and (rows == np.arange(len(rows))).all() else vectors[rows]
+
+
+def _rows(part: Part) -> Ints:
+    """Documents that a part names, with repeats."""
+    if isinstance(part, Pairs):
+        return np.concatenate([part.left, part.right])
+    if isinstance(part, Labels | Tags):
+        return part.rows
+    return np.zeros(0, np.int64)
+
+
+def _compact(task: Task, parts: Sequence[Part]) -> tuple[Ints, list[Part]]:
+    """The documents that the parts need, and the parts renumbered to them. Retrieval needs all."""
+    if isinstance(parts[0], Judgements):
+        return np.arange(len(task.documents)), list(parts)
+    rows = np.unique(np.concatenate([_rows(part) for part in parts]))
+    return rows, [_renumber(part, rows) for part in parts]
+
+
+def _renumber(part: Part, rows: Ints) -> Part:
+    if isinstance(part, Pairs):
+        return replace(part, left=np.searchsorted(rows, part.left), right=np.searchsorted(rows, part.right))
+    return replace(part, rows=np.searchsorted(rows, part.rows))  # type: ignore[call-arg]
+
+
+def _sample(part: Part, share: float, rng: np.random.Generator, least: int = 200) -> Part:
+    size = max(least, round(share * len(part)))
+    return part if size >= len(part) else select(part, np.sort(rng.choice(len(part), size, replace=False)))

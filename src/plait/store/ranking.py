@@ -1,0 +1,73 @@
+"""The best few vectors for a query, exactly, and the refusal of a query from another recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from plait.step import Composite, unit_rows
+from plait.store.blocks import Layout
+from plait.types import Floats, Ints, RecipeError
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A text that a search found.
+
+    Attributes:
+        id: the record's own, or its number.
+        text: the text.
+        score: cosine for float vectors; for codes what `plait.compression.search.search_codes` gives.
+        metadata: what else the record held.
+    """
+
+    id: str
+    text: str
+    score: float
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+
+def top(query: Floats, blocks: Iterable[Floats], k: int) -> tuple[Ints, Floats]:
+    """The k rows with the largest cosine, over blocks of any size; of equal scores the lower number comes first.
+
+    Args:
+        query: ``[1, D]``.
+        blocks: ``[N, D]`` arrays, one after the other.
+        k: how many.
+
+    Returns:
+        ``[≤ k]`` row numbers and scores, best first.
+
+    Example:
+        >>> numbers, scores = top(np.ones((1, 2), np.float32), [np.eye(2, dtype=np.float32) * 5], k=1)
+        >>> numbers.tolist()
+        [0]
+    """
+    if k < 1:
+        raise RecipeError(f"k is {k}; expected how many results to return, 1 or more")
+    direction = unit_rows(query)[0].astype(np.float64)
+    numbers, scores, start = np.zeros(0, np.int64), np.zeros(0), 0
+    for block in blocks:
+        mine = np.einsum("ij,j->i", unit_rows(block), direction)
+        scores = np.concatenate([scores, mine])
+        numbers = np.concatenate([numbers, np.arange(start, start + len(block))])
+        best = np.lexsort((numbers, -scores))[:k]
+        numbers, scores, start = numbers[best], scores[best], start + len(block)
+    return numbers, scores.astype(np.float32)
+
+
+def check_same(where: object, text: str, fingerprint: str, recipe: Composite) -> None:
+    """Refuse a recipe that did not make the vectors.
+
+    Raises:
+        RecipeError: with both recipes and both fingerprints.
+    """
+    Layout.of(recipe)
+    if recipe.fingerprint != fingerprint:
+        raise RecipeError(
+            f"{where} was made by another recipe, and its vectors mean nothing to this one:\n"
+            f"  made by  {text}  ({fingerprint})\n  asked by {recipe}  ({recipe.fingerprint})\n"
+            "leave the recipe out to use the one that is kept there, or embed the texts again"
+        )

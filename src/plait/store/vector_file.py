@@ -1,0 +1,108 @@
+"""`VectorFile`: a Parquet file of vectors that names its recipe, searched where it lies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from plait.compression.search import search_codes
+from plait.step import Composite
+from plait.store.blocks import Layout, encode_query
+from plait.store.packed_recipe import unpack
+from plait.store.ranking import Hit, check_same, top
+from plait.store.shards import matrix
+from plait.types import DataError, Floats, Ints, RecipeError
+
+
+class VectorFile:
+    """A file that `embed` wrote.
+
+    Args:
+        path: the ``.parquet`` file.
+
+    Attributes:
+        recipe: text of the recipe that made it.
+        fingerprint: of that recipe.
+        layout: of a vector.
+        rows: how many vectors it holds.
+
+    Raises:
+        DataError: if there is no such file, it is damaged, or `embed` did not write it.
+
+    Example:
+        >>> from plait import MeanPool, StaticTable
+        >>> from plait.store import embed
+        >>> texts = ["a plane takes off", "a man plays the flute"]
+        >>> path = embed(StaticTable("wordllama") | MeanPool(), texts, "v.parquet").path
+        >>> VectorFile(path).search("aircraft", k=1)[0].text
+        'a plane takes off'
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise DataError(f"{path} is no file; expected a .parquet file that plait embed wrote")
+        try:
+            self._file = pq.ParquetFile(self.path)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DataError(f"{path} cannot be read as Parquet: {error}") from error
+        metadata = self._file.schema_arrow.metadata or {}
+        if b"plait" not in metadata:
+            raise DataError(f"{path} does not name the recipe of its vectors; expected a file that plait embed wrote")
+        facts = json.loads(metadata[b"plait"])
+        self.recipe, self.fingerprint = str(facts["recipe"]), str(facts["fingerprint"])
+        self.layout, self.rows = Layout(facts["dtype"], facts["width"]), int(facts["rows"])
+        self._packed = metadata[b"plait.recipe"]
+
+    def load(self) -> Composite:
+        """The recipe that made the vectors, fitted."""
+        return unpack(self._packed)
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """``[N, B]`` vectors or codes, a row group at a time."""
+        for group in range(self._file.num_row_groups):
+            yield matrix(self._file.read_row_group(group, ["vector"]).column("vector"), self.layout)
+
+    def search(self, query: str, recipe: Composite | None = None, k: int = 10) -> list[Hit]:
+        """The k texts nearest to a query, by an exact search.
+
+        Args:
+            query: a text; it gets the role "query".
+            recipe: the recipe that made the file; None takes the one kept in it.
+            k: how many.
+
+        Raises:
+            RecipeError: if another recipe made the file, with both named.
+        """
+        if recipe is None:
+            recipe = self.load()
+        else:
+            check_same(self.path, self.recipe, self.fingerprint, recipe)
+        numbers, scores = self._best(encode_query(recipe, query), recipe, k)
+        texts = self._texts(numbers)
+        return [Hit(str(n), texts[n], float(s)) for n, s in zip(numbers.tolist(), scores, strict=True)]
+
+    def _best(self, query: Floats, recipe: Composite, k: int) -> tuple[Ints, Floats]:
+        if recipe.quantiser is None:
+            return top(query, self.blocks(), k)
+        if k < 1:
+            raise RecipeError(f"k is {k}; expected how many results to return, 1 or more")
+        numbers, scores = search_codes(query, np.concatenate(list(self.blocks())), recipe.quantiser, k)
+        return numbers[0], scores[0]
+
+    def _texts(self, numbers: Ints) -> dict[int, str]:
+        """Texts of some rows; only the row groups that hold them are read."""
+        sizes = [self._file.metadata.row_group(group).num_rows for group in range(self._file.num_row_groups)]
+        ends = np.cumsum(sizes)
+        groups = np.searchsorted(ends, numbers, side="right")
+        found: dict[int, str] = {}
+        for group in np.unique(groups).tolist():
+            column = self._file.read_row_group(group, ["text"]).column("text")
+            start = int(ends[group]) - sizes[group]
+            found |= {number: column[number - start].as_py() for number in numbers[groups == group].tolist()}
+        return found

@@ -1,0 +1,16 @@
+"""Transforms: vectors to vectors, learned from unlabelled rows; and one change inside the encoder."""
+
+from plait._lazy import exports
+
+NAMES = {
+    "Normalize": "plait.transforms.normalize",
+    "Center": "plait.transforms.center",
+    "Whitening": "plait.transforms.whitening",
+    "Pca": "plait.transforms.principal",
+    "AllButTheTop": "plait.transforms.principal",
+    "ClipOutliers": "plait.transforms.clip_outliers",
+    "Truncate": "plait.transforms.truncate",
+    "AttentionTemperature": "plait.transforms.attention_temperature",
+}
+
+__getattr__, __dir__ = exports(__name__, NAMES)

@@ -1,0 +1,61 @@
+"""What holds for every quantiser."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from plait.step import Quantiser, unit_rows
+
+
+@pytest.fixture(params=[8, 13])
+def rows(request: pytest.FixtureRequest) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(60, request.param)).astype(np.float32)
+
+
+def test_codes_are_as_wide_as_they_say(quantiser: Quantiser, rows: np.ndarray) -> None:
+    codes = quantiser.fit(rows).transform(rows)
+    assert codes.dtype in (np.int8, np.uint8)
+    assert len(codes) == len(rows)
+    assert codes[0].nbytes == quantiser.nbytes(rows.shape[1])
+    assert codes[0].nbytes < rows[0].nbytes
+
+
+def test_inverse_points_the_same_way(quantiser: Quantiser, rows: np.ndarray) -> None:
+    back = quantiser.fit(rows).inverse_transform(quantiser.transform(rows))
+    assert back.shape == rows.shape
+    assert back.dtype == np.float32
+    cosine = np.einsum("ij,ij->i", unit_rows(back), unit_rows(rows))
+    shuffled = np.einsum("ij,ij->i", unit_rows(back), unit_rows(np.roll(rows, 1, axis=0)))
+    assert cosine.mean() > 0.75
+    assert cosine.mean() > shuffled.mean() + 0.5
+
+
+def test_codes_of_the_inverse_are_the_codes(quantiser: Quantiser, rows: np.ndarray) -> None:
+    codes = quantiser.fit(rows).transform(rows)
+    np.testing.assert_array_equal(quantiser.transform(quantiser.inverse_transform(codes)), codes)
+
+
+def test_rows_do_not_see_each_other(quantiser: Quantiser, rows: np.ndarray) -> None:
+    codes = quantiser.fit(rows).transform(rows)
+    np.testing.assert_array_equal(quantiser.transform(rows[:1]), codes[:1])
+    np.testing.assert_array_equal(quantiser.transform(rows[::-1]), codes[::-1])
+
+
+def test_no_rows_give_no_codes(quantiser: Quantiser, rows: np.ndarray) -> None:
+    codes = quantiser.fit(rows).transform(rows[:0])
+    assert codes.shape == (0, quantiser.transform(rows).shape[1])
+
+
+def test_values_outside_the_calibration_do_not_wrap(quantiser: Quantiser, rows: np.ndarray) -> None:
+    back = quantiser.fit(rows).inverse_transform(quantiser.transform(rows * 100))
+    assert (np.sign(back) == np.sign(rows)).mean() > 0.95
+
+
+def test_state_put_into_a_clone_is_the_whole_of_it(quantiser: Quantiser, rows: np.ndarray) -> None:
+    codes = quantiser.fit(rows).transform(rows)
+    copy = clone(quantiser).set_state(quantiser.state())
+    assert copy.fingerprint == quantiser.fingerprint
+    np.testing.assert_array_equal(copy.transform(rows), codes)
+    np.testing.assert_array_equal(copy.inverse_transform(codes), quantiser.inverse_transform(codes))
