@@ -14,7 +14,8 @@ from scipy.stats import spearmanr
 from plait.encoders.transformer import Transformer
 from plait.layers.single import Layer
 from plait.plan import run
-from plait.step import Pooling, unit_rows
+from plait.roles import Pooling
+from plait.step import unit_rows
 from plait.types import Floats, ModelError
 
 Pair = tuple[str, str, float]

@@ -17,7 +17,7 @@ ROOMS = ("encoders", "layers", "pooling", "transforms", "fusion", "compression")
 FRAME = {
     "Chain": "plait.step",
     "Step": "plait.step",
-    "find": "plait.selection.find",
+    "find": "plait.selection.finding",
     "load": "plait.recipe",
     "parse": "plait.recipe",
     "read": "plait.data.reading",
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from plait.recipe import load as load
     from plait.recipe import parse as parse
     from plait.recipe import save as save
-    from plait.selection.find import find as find
+    from plait.selection.finding import find as find
     from plait.step import Chain as Chain
     from plait.step import Concat as Concat
     from plait.step import Step as Step

@@ -20,7 +20,7 @@ import numpy as np
 from plait.types import DataError, Floats, Ints
 
 SYNC_SECONDS = 5.0
-"""How often written batches are forced to disk: it bounds what a power cut can cost (a killed process loses nothing)."""
+"""How often written batches are forced to disk: what a power cut can cost. A killed process loses nothing."""
 
 
 def digest(*parts: str | bytes) -> str:
@@ -60,7 +60,9 @@ class Shelf:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise DataError(f"cannot write the bank at {folder}: {error.strerror}; give another --bank folder") from error
+            raise DataError(
+                f"cannot write the bank at {folder}: {error.strerror}; give another --bank folder"
+            ) from error
 
     def _path(self, strand: str) -> Path:
         return self.folder / f"{digest(strand)}.npy"
@@ -71,7 +73,10 @@ class Shelf:
 
     def get(self, strand: str) -> Floats:
         """``[U, D]`` the strand's vectors, memory-mapped and read-only."""
-        vectors = np.load(self._path(strand), mmap_mode="r", allow_pickle=False)
+        try:
+            vectors: Floats = np.load(self._path(strand), mmap_mode="r", allow_pickle=False)
+        except ValueError as error:
+            raise DataError(f"{self._path(strand)} is damaged ({error}): delete it") from error
         if len(vectors) != self.rows:
             raise DataError(f"{self._path(strand)} holds {len(vectors)} vectors, {self.rows} were expected: delete it")
         return vectors
@@ -116,11 +121,11 @@ class Writer:
         self.log = log
         self.done: set[int] = self._read_log() if all(shelf._part(s).exists() for s in dims) else set()
         self._parts: dict[str, np.memmap] = {}
+        mode = "r+" if self.done else "w+"
+        if mode == "w+":
+            _reserve(shelf.folder, shelf.rows * sum(dims.values()) * 4)
         for strand, width in dims.items():
-            mode = "r+" if self.done else "w+"
             shape = (shelf.rows, width)
-            if mode == "w+":
-                _reserve(shelf.folder, shelf.rows * width * 4)
             self._parts[strand] = np.lib.format.open_memmap(shelf._part(strand), mode, np.float32, shape)
         self._log = log.open("a" if self.done else "w")
         self._log.write(json.dumps({"boot": _boot()}) + "\n")
@@ -154,14 +159,14 @@ class Writer:
         trusted: set[int] = set()
         pending: set[int] = set()
         same_boot = True
-        for line in self.log.read_text().splitlines():
+        for line in self.log.read_text(errors="replace").splitlines():
             if line.startswith("{"):
                 if not same_boot:
                     pending = set()
                 same_boot = _parse_boot(line) == _boot()
             elif line == "synced":
                 trusted |= pending
-            elif line.isdigit():
+            elif line.isascii() and line.isdigit():
                 pending.add(int(line))
         return trusted | pending if same_boot else trusted
 

@@ -46,8 +46,6 @@ class PoolLike(Protocol):
 
     linear: bool
 
-    @property
-    def fingerprint(self) -> str: ...
     def weights(self, tokens: Tokens) -> Floats: ...
     def pool(self, values: Floats, tokens: Tokens) -> Floats: ...
 
@@ -58,18 +56,23 @@ class Strand:
 
     Attributes:
         text: the strand's recipe, which is its name.
-        key: text and learned state of the pooling; vectors are banked under it.
+        pooling: fingerprint of the pooling, with what it has learned.
         source: text of the encoder with its changes; strands of one source share a pass.
         mix: (layer, weight) pairs.
     """
 
     text: str
-    key: str
+    pooling: str
     source: str
     encoder: EncoderLike = field(compare=False)
     changes: tuple[ChangeLike, ...] = field(compare=False)
     mix: tuple[tuple[int, float], ...] = field(compare=False)
     pool: PoolLike = field(compare=False)
+
+    @property
+    def key(self) -> str:
+        """Vectors are banked under it."""
+        return digest(self.text, self.pooling)
 
 
 @dataclass
@@ -113,14 +116,14 @@ def plan_batches(tokens: Tokens, budget: int) -> list[Ints]:
 def reduce_states(states: States, strands: Sequence[Strand]) -> dict[str, Floats]:
     """Pool one batch for every strand: ``{strand.text: [U, D]}``."""
     tokens = states.tokens
-    linear = {s.pool.fingerprint: s.pool for s in strands if s.pool.linear}
+    linear = {s.pooling: s.pool for s in strands if s.pool.linear}
     numbers = {key: number for number, key in enumerate(linear)}
     pooled = states.weighted(np.stack([pool.weights(tokens) for pool in linear.values()])) if linear else None
     plane = {layer: number for number, layer in enumerate(states.layers)}
     out: dict[str, Floats] = {}
     for strand in strands:
         if pooled is not None and strand.pool.linear:
-            out[strand.text] = _mix(strand.mix, lambda n, k=numbers[strand.pool.fingerprint]: pooled[plane[n], k])  # type: ignore[misc]
+            out[strand.text] = _mix(strand.mix, lambda n, k=numbers[strand.pooling]: pooled[plane[n], k])  # type: ignore[misc]
         else:
             out[strand.text] = strand.pool.pool(_mix(strand.mix, states.layer), tokens)
     return out

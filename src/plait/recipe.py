@@ -10,6 +10,7 @@ import ast
 import difflib
 import importlib
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from functools import cache
@@ -46,10 +47,11 @@ def parse(text: str) -> Composite:
         'StaticTable("wordllama") | MeanPool() | Truncate(64)'
     """
     try:
-        tree = ast.parse(text.strip(), mode="eval")
-    except (SyntaxError, ValueError) as error:
-        raise RecipeError(f"not a recipe: {text!r} ({error})") from error
-    step = _Reader(text.strip()).read(tree.body)
+        step = _Reader(text.strip()).read(ast.parse(text.strip(), mode="eval").body)
+    except RecipeError:
+        raise
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        raise RecipeError(f"not a recipe: {text[:200]!r} ({error})") from error
     if isinstance(step, Composite):
         return step
     if isinstance(step, Step):
@@ -73,7 +75,7 @@ class _Reader:
                 return value
             case ast.List(elts=items) | ast.Tuple(elts=items):
                 return [self.read(item) for item in items]
-            case ast.Dict(keys=keys, values=values):
+            case ast.Dict(keys=keys, values=values) if all(isinstance(key, ast.Constant) for key in keys):
                 return {self.read(k): self.read(v) for k, v in zip(keys, values, strict=True) if k is not None}
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
                 return -number
@@ -92,12 +94,14 @@ class _Reader:
             close = difflib.get_close_matches(name, known, n=3) or sorted(known)
             raise RecipeError(self._where(node, f"there is no step {name}; did you mean {', '.join(close)}?"))
         kind = getattr(importlib.import_module(known[name]), name)
+        if any(keyword.arg is None for keyword in keywords):
+            raise RecipeError(self._where(node, "** may not stand in a recipe"))
         values = [self.read(arg) for arg in args]
         named = {keyword.arg: self.read(keyword.value) for keyword in keywords if keyword.arg}
         try:
             return kind(*values, **named)  # type: ignore[no-any-return]
-        except TypeError as error:
-            raise RecipeError(self._where(node, str(error).replace("__init__() ", ""))) from error
+        except (TypeError, AttributeError) as error:
+            raise RecipeError(self._where(node, str(error).replace(".__init__()", ""))) from error
 
     def _where(self, node: ast.AST, message: str) -> str:
         return f"{message} (in {ast.get_source_segment(self.text, node) or self.text!r})"
@@ -117,13 +121,13 @@ def save(recipe: Composite, folder: str | Path, card: Mapping[str, object] | Non
     from safetensors.numpy import save as to_bytes
 
     folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()) and not (folder / "recipe.txt").exists():
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not (folder / "recipe.txt").exists():
         raise RecipeError(f"{folder} exists and holds no saved recipe; choose another folder")
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     arrays = {
-        f"{number}.{name}": np.ascontiguousarray(array)
+        f"{number}.{name}": np.asarray(array, order="C")
         for number, step in enumerate(walk(recipe))
         for name, array in step.state().items()
     }
@@ -140,6 +144,9 @@ def save(recipe: Composite, folder: str | Path, card: Mapping[str, object] | Non
 def load(where: str | Path) -> Composite:
     """A saved recipe, fitted; or, from a recipe's text, an unfitted one.
 
+    Args:
+        where: a folder that `save` wrote, or a recipe's text.
+
     Raises:
         RecipeError: if the folder is not a saved recipe, is damaged, or its weights are no longer the same.
     """
@@ -147,15 +154,19 @@ def load(where: str | Path) -> Composite:
     from safetensors.numpy import load as from_bytes
 
     folder = Path(where)
-    if "(" in str(where) or not folder.is_dir():
+    if not os.path.isdir(where):
         if "(" not in str(where):
             raise RecipeError(f"{where} is no folder and no recipe; give a folder that plait saved, or a recipe's text")
         return parse(str(where))
     missing = [name for name in ("recipe.txt", "model.safetensors", "plait.json") if not (folder / name).exists()]
     if missing:
         raise RecipeError(f"{folder} is no saved recipe: {', '.join(missing)} is not there")
-    recipe = parse((folder / "recipe.txt").read_text(encoding="utf-8"))
-    facts = json.loads((folder / "plait.json").read_text())
+    try:
+        text = (folder / "recipe.txt").read_text(encoding="utf-8")
+        facts = {"arrays": "", "fingerprint": ""} | json.loads((folder / "plait.json").read_text())
+    except (ValueError, TypeError) as error:
+        raise RecipeError(f"{folder} is damaged: {error}") from error
+    recipe = parse(text)
     data = (folder / "model.safetensors").read_bytes()
     if digest(data) != facts["arrays"]:
         raise RecipeError(f"{folder}/model.safetensors is damaged (its checksum is not the one that was saved)")
@@ -181,5 +192,3 @@ def _card(recipe: Composite, numbers: Mapping[str, object]) -> str:
         f"---\nlibrary_name: plait\ntags: [embeddings]\n---\n# A plait recipe\n\n```\n{recipe}\n```\n{table}\n"
         f'Use it: `plait embed {{folder}} texts.jsonl -o vectors.parquet`, or `plait.load("folder").encode(texts)`.\n'
     )
-
-

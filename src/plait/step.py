@@ -10,7 +10,7 @@ import inspect
 import json
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from itertools import pairwise
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -18,9 +18,7 @@ from sklearn.base import BaseEstimator
 
 from plait import plan
 from plait.bank import Bank, digest
-from plait.types import Codes, Floats, Items, RecipeError, States, Tokens, Vectors
-
-ROLES = ("query", "document")
+from plait.types import Codes, DataError, Floats, Items, RecipeError, States, Vectors, ranges
 
 
 class Step(BaseEstimator):
@@ -41,6 +39,11 @@ class Step(BaseEstimator):
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn nothing; steps that learn override this."""
         return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = type(self).fit is not Step.fit
+        return tags
 
     def transform(self, X: Any) -> Any:
         """Map `takes` to `gives`."""
@@ -80,7 +83,7 @@ class Step(BaseEstimator):
     def set_state(self, state: Mapping[str, np.ndarray]) -> Self:
         """Put back what `state` gave."""
         for name, value in state.items():
-            setattr(self, name, value.item() if value.ndim == 0 else value)
+            setattr(self, name, value[()])
         return self
 
     @property
@@ -88,133 +91,6 @@ class Step(BaseEstimator):
         """Key of everything that decides the output: text, learned state, step versions, weights of the encoders."""
         arrays = [part for name, a in self.state().items() for part in (name, str(a.dtype), str(a.shape), a.tobytes())]
         return digest(str(self), str(self.version), *arrays)
-
-
-class Encoder(Step):
-    """Contract 2: items to states. Subclasses know how to tokenise and how to run one batch.
-
-    Attributes:
-        budget: padded tokens in one batch.
-    """
-
-    takes = str
-    gives = States
-    budget: int = 512
-
-    @property
-    @abstractmethod
-    def width(self) -> int:
-        """D, numbers in one state."""
-
-    @property
-    @abstractmethod
-    def depth(self) -> int:
-        """Number of the last layer; layer 0 is the embedding output."""
-
-    @property
-    @abstractmethod
-    def nbytes(self) -> int:
-        """Bytes of the weights in memory."""
-
-    @abstractmethod
-    def tokenize(self, items: Items) -> Tokens:
-        """Ids of every item and which of them each unit pools."""
-
-    @abstractmethod
-    def states(self, tokens: Tokens, layers: tuple[int, ...]) -> States:
-        """States of one batch; layers above the deepest one asked for are not run."""
-
-    def prompted(self, items: Items, role: str) -> Items:
-        """The items with the role's prompt in front; by default there is none."""
-        if role not in ROLES:
-            raise RecipeError(f"role is {role!r}; expected one of {', '.join(ROLES)}")
-        return items
-
-    def transform(self, X: Items) -> States:
-        """States of all layers for all items, in memory."""
-        return self.states(self.tokenize(X), tuple(range(self.depth + 1)))
-
-
-class HostStep(Step):
-    """A change of the encoder's inside: written after the encoder, in force while it runs."""
-
-    takes = States
-    gives = States
-
-    @abstractmethod
-    def change(self, encoder: Any) -> AbstractContextManager[None]:
-        """Change the encoder for the length of a ``with`` block."""
-
-
-class LayerMix(Step):
-    """A weighted sum of layers."""
-
-    takes = States
-    gives = States
-
-    @abstractmethod
-    def mix(self, depth: int) -> tuple[tuple[int, float], ...]:
-        """(layer, weight) pairs for an encoder with layers 0 … depth."""
-
-    def transform(self, X: States) -> States:
-        total = sum(weight * X.layer(layer) for layer, weight in self.mix(X.layers[-1]))
-        return States(np.asarray(total, np.float32)[None], (X.layers[-1],), X.tokens)
-
-    def _resolve(self, layer: int, depth: int) -> int:
-        if not -depth - 1 <= layer <= depth:
-            raise RecipeError(f"{self} asks for layer {layer}; the encoder has layers 0 to {depth} (or -1 to {-depth - 1})")
-        return layer % (depth + 1)
-
-
-class Pooling(Step):
-    """Tokens of a unit to one vector. ``pool`` sees one layer's ``[T, D]`` states; padding is never there to be seen."""
-
-    takes = States
-    gives = Vectors
-    linear: ClassVar[bool] = False
-
-    @abstractmethod
-    def pool(self, values: Floats, tokens: Tokens) -> Floats:
-        """``[T, D]`` states to ``[U, D]`` vectors; a unit without tokens gets zeros."""
-
-    def transform(self, X: States) -> Vectors:
-        return Vectors(self.pool(X.values[-1], X.tokens), X.tokens.units)
-
-
-class LinearPooling(Pooling):
-    """A pooling that is a weighted sum: it only names the weight of each token."""
-
-    linear = True
-
-    @abstractmethod
-    def weights(self, tokens: Tokens) -> Floats:
-        """``[E]`` weight of each entry of ``tokens.index``."""
-
-    def pool(self, values: Floats, tokens: Tokens) -> Floats:
-        states = States(values[None], (0,), tokens)
-        return states.weighted(self.weights(tokens)[None])[0, 0]
-
-
-class Transform(Step):
-    """``[N, D]`` array to ``[N, D']`` array, as in scikit-learn; learns from the rows given to ``fit``."""
-
-    takes = Vectors
-    gives = Vectors
-
-
-class Quantiser(Step):
-    """Contract 7: ``fit / transform / inverse_transform / nbytes``. ``transform`` gives an integer array."""
-
-    takes = Vectors
-    gives = Codes
-
-    @abstractmethod
-    def inverse_transform(self, codes: np.ndarray) -> Floats:
-        """``[N, B]`` codes to ``[N, D]`` float vectors."""
-
-    @abstractmethod
-    def nbytes(self, width: int) -> int:
-        """Bytes of one code for vectors of ``width`` numbers."""
 
 
 class Composite(Step):
@@ -263,7 +139,10 @@ class Composite(Step):
 
         Raises:
             RecipeError: if the recipe is not fitted, or makes no vectors.
+            DataError: if ``items`` is a single text.
         """
+        if isinstance(items, str):
+            raise DataError(f"items is the text {items[:40]!r}; expected a list of texts, such as [text]")
         if self.gives not in (Vectors, Codes):
             raise RecipeError(f"{self} gives {self.gives.__name__}; end it with a pooling to encode")
         prompted = {s.source: s.encoder.prompted(items, role) for s in self.strands()}  # type: ignore[attr-defined]
@@ -281,7 +160,7 @@ class Composite(Step):
         return Vectors(values, units, self.fingerprint)
 
     @property
-    def quantiser(self) -> Quantiser | None:
+    def quantiser(self) -> Step | None:
         """The step that makes codes, if there is one."""
         return None
 
@@ -293,12 +172,19 @@ class Chain(Composite):
         steps: the steps, in order.
 
     Raises:
-        RecipeError: if a step does not take what the one before it gives.
+        RecipeError: if a step does not take what the one before it gives, or is a chain itself.
+
+    Example:
+        >>> from plait import MeanPool, StaticTable, Truncate
+        >>> Chain([StaticTable("wordllama"), MeanPool(), Truncate(64)])
+        StaticTable("wordllama") | MeanPool() | Truncate(64)
     """
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self.steps = steps
-        for before, after in zip(steps, steps[1:], strict=False):
+        if any(isinstance(step, Chain) for step in steps):
+            raise RecipeError(f"a chain stands inside a chain ({' | '.join(map(str, steps))}): join them with |")
+        for before, after in pairwise(steps):
             if before.gives is not after.takes:
                 raise RecipeError(
                     f"{after} takes {after.takes.__name__}, but {before} gives {before.gives.__name__}"
@@ -314,7 +200,10 @@ class Chain(Composite):
         return self.steps[-1].gives
 
     def __str__(self) -> str:
-        return " | ".join(f"({step})" if isinstance(step, Concat) and len(step.parts) > 1 else str(step) for step in self.steps)
+        several = [isinstance(step, Concat) and len(step.parts) > 1 for step in self.steps]
+        return " | ".join(
+            f"({step})" if inside else str(step) for step, inside in zip(self.steps, several, strict=True)
+        )
 
     def children(self) -> Sequence[Step]:
         return self.steps
@@ -322,7 +211,7 @@ class Chain(Composite):
     def _head(self) -> int:
         """How many steps belong to the strand: all up to the pooling, or the one nested composite."""
         for number, step in enumerate(self.steps):
-            if isinstance(step, Pooling | Composite):
+            if step.gives is not States:
                 return number + 1
         raise RecipeError(f"{self} has no pooling: it gives {self.gives.__name__}; add one, e.g. | MeanPool()")
 
@@ -331,17 +220,17 @@ class Chain(Composite):
         if isinstance(head[0], Composite):
             yield from head[0].strands()
             return
+        if head[0].takes is not str:
+            raise RecipeError(f"{self} starts with {head[0]}; start with an encoder")
         encoder, *middle, pool = head
-        if not isinstance(encoder, Encoder):
-            raise RecipeError(f"{self} starts with {encoder}, which takes {encoder.takes.__name__}; start with an encoder")
-        changes = tuple(step for step in middle if isinstance(step, HostStep))
-        mixes = [step for step in middle if isinstance(step, LayerMix)]
+        changes = tuple(step for step in middle if hasattr(step, "change"))
+        mixes = [step for step in middle if hasattr(step, "mix")]
         if len(mixes) > 1:
             raise RecipeError(f"{self} chooses layers twice ({mixes[0]}, then {mixes[1]}); keep one of them")
         mix = mixes[0].mix(encoder.depth) if mixes else ((encoder.depth, 1.0),)
         source = " | ".join(map(str, [encoder, *changes]))
         text = " | ".join(map(str, head))
-        yield plan.Strand(text, digest(text, pool.fingerprint), source, encoder, changes, mix, pool)  # type: ignore[arg-type]
+        yield plan.Strand(text, pool.fingerprint, source, encoder, changes, mix, pool)
 
     def weave(self, given: Mapping[str, Floats]) -> np.ndarray:
         values = self._strand_values(given)
@@ -362,9 +251,9 @@ class Chain(Composite):
         return first.weave(given) if isinstance(first, Composite) else given[next(self.strands()).text]
 
     @property
-    def quantiser(self) -> Quantiser | None:
+    def quantiser(self) -> Step | None:
         last = self.steps[-1]
-        return last if isinstance(last, Quantiser) else None
+        return last if last.gives is Codes else None
 
 
 class Concat(Composite):
@@ -376,6 +265,18 @@ class Concat(Composite):
     Args:
         parts: recipes that give vectors.
         weights: one factor a part; None weighs all alike.
+
+    Raises:
+        RecipeError: if a part does not go from texts to vectors, or the weights are not one number above 0 a part.
+
+    Example:
+        >>> from plait import MaxPool, MeanPool, StaticTable
+        >>> table = StaticTable("wordllama")
+        >>> both = Concat([table | MeanPool(), table | MaxPool()], weights=[2, 1])
+        >>> both
+        2 * (StaticTable("wordllama") | MeanPool()) + (StaticTable("wordllama") | MaxPool())
+        >>> both.encode(["a text"]).values.shape
+        (1, 512)
     """
 
     takes = str
@@ -398,8 +299,9 @@ class Concat(Composite):
         return [1.0] * len(self.parts) if self.weights is None else list(self.weights)
 
     def __str__(self) -> str:
-        if len(self.parts) == 1 and self.weights is None:
-            return f"Concat([{self.parts[0]}])"
+        nested = any(isinstance(part, Concat) for part in self.parts)  # + would flatten it
+        if nested or (len(self.parts) == 1 and self.weights is None):
+            return super().__str__()
         written = []
         for part, weight in zip(self.parts, self.weights_, strict=True):
             text = f"({part})" if isinstance(part, Chain) else str(part)
@@ -429,7 +331,8 @@ class Concat(Composite):
 def unit_rows(values: Floats) -> Floats:
     """Rows at length 1; a row of zeros stays."""
     norms = np.sqrt(np.einsum("ij,ij->i", values, values, dtype=np.float64))[:, None]
-    return np.divide(values, norms, out=np.zeros_like(values, np.float32), where=norms > 0, casting="unsafe")
+    unit: Floats = np.divide(values, norms, out=np.zeros_like(values, np.float32), where=norms > 0, casting="unsafe")
+    return unit
 
 
 def walk(step: Step) -> Iterator[Step]:
@@ -457,7 +360,7 @@ def _expand(values: Floats, unique: Items, items: Items) -> Floats:
     bounds = _units(unique)
     if bounds is None:
         return values[numbers]
-    return values[plan.ranges(bounds[numbers], bounds[numbers + 1])]
+    return values[ranges(bounds[numbers], bounds[numbers + 1])]
 
 
 def _units(items: Items) -> np.ndarray | None:
@@ -495,7 +398,7 @@ def _text(value: object) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_text(k)}: {_text(v)}" for k, v in value.items()) + "}"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=not value.isprintable())
+        return json.dumps(value, ensure_ascii=False) if value.isprintable() else repr(value)
     if isinstance(value, np.generic):
         return repr(value.item())
     return str(value) if isinstance(value, Step) else repr(value)

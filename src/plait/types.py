@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -105,19 +104,27 @@ class Tokens:
         )
 
 
-@dataclass(frozen=True, eq=False)
 class States:
     """Hidden states of chosen layers for every token, packed without padding.
 
-    Attributes:
+    Args:
         values: ``[L, T, D]`` float32.
         layers: which layer each of the L planes is; 0 is the embedding output, ``depth`` the last.
         tokens: the tokens that the states belong to.
     """
 
-    values: Floats
-    layers: tuple[int, ...]
-    tokens: Tokens
+    def __init__(self, values: Floats, layers: tuple[int, ...], tokens: Tokens) -> None:
+        self._values, self.layers, self.tokens = values, layers, tokens
+
+    @property
+    def values(self) -> Floats:
+        """``[L, T, D]`` states."""
+        return self._values
+
+    def layer(self, number: int) -> Floats:
+        """``[T, D]`` states of one layer."""
+        plane: Floats = self.values[self.layers.index(number)]
+        return plane
 
     def weighted(self, weights: Floats) -> Floats:
         """Weighted sums of each unit's token states: ``[K, E]`` weights to ``[L, K, U, D]`` vectors."""
@@ -130,30 +137,25 @@ class States:
             (weights.ravel(), np.tile(tokens.index, kinds), np.append(bounds, kinds * entries)),
             shape=(kinds * units, len(tokens.ids)),
         )
-        planes = [matrix @ plane for plane in self.values]
-        return np.stack(planes).reshape(len(planes), kinds, units, self.values.shape[-1])
-
-    def layer(self, number: int) -> Floats:
-        """``[T, D]`` states of one layer."""
-        return self.values[self.layers.index(number)]
+        sums: Floats = np.stack([matrix @ plane for plane in self.values])
+        return sums.reshape(len(sums), kinds, units, self.values.shape[-1])
 
 
-@dataclass(frozen=True, eq=False)
 class TableStates(States):
     """States of a static table, as a look-up that is not carried out until somebody needs the token vectors.
 
     ``weighted`` multiplies a sparse unit × vocabulary matrix with the table, so that no token vector is ever copied.
+
+    Args:
+        table: ``[V, D]`` vectors of the vocabulary.
+        tokens: what to look up.
     """
 
-    table: Floats
-
     def __init__(self, table: Floats, tokens: Tokens) -> None:
-        object.__setattr__(self, "table", table)
-        object.__setattr__(self, "layers", (0,))
-        object.__setattr__(self, "tokens", tokens)
+        self.table, self.layers, self.tokens = table, (0,), tokens
 
-    @cached_property
-    def values(self) -> Floats:  # type: ignore[override]
+    @property
+    def values(self) -> Floats:
         return self.table[self.tokens.ids][None]
 
     def weighted(self, weights: Floats) -> Floats:
@@ -161,8 +163,8 @@ class TableStates(States):
 
         ids, units = self.tokens.ids[self.tokens.index], len(self.tokens.bounds) - 1
         shape = (units, len(self.table))
-        planes = [csr_matrix((row, ids, self.tokens.bounds), shape=shape) @ self.table for row in weights]
-        return np.stack(planes)[None]
+        sums = [csr_matrix((row, ids, self.tokens.bounds), shape=shape) @ self.table for row in weights]
+        return np.stack(sums)[None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from sklearn.base import clone
 
 from plait.compression import Binary, Int8
 from plait.recipe import parse
-from plait.step import Quantiser
+from plait.roles import Quantiser
 from plait.types import DataError, RecipeError
 
 finite = st.floats(-1e4, 1e4, width=32)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from plait.compression import Binary, Int8, hamming, search
 from plait.compression.search import pair_similarity, search_codes
-from plait.step import Quantiser
+from plait.roles import Quantiser
 from plait.types import DataError, RecipeError
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from plait.step import Encoder, HostStep, LayerMix, Pooling, Quantiser, Step, Transform
+from plait.roles import Encoder, HostStep, LayerMix, Pooling, Quantiser, Transform
+from plait.step import Step
 from tests.contracts.makers import MAKERS, Places, step_names
 
 KINDS = {

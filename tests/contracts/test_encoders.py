@@ -7,7 +7,7 @@ import pytest
 
 import plait
 from plait import plan
-from plait.step import Encoder, HostStep, LayerMix, Pooling
+from plait.roles import Encoder, HostStep, LayerMix, Pooling
 from plait.types import RecipeError, States, Tokens
 from tests.contracts.makers import Places
 from tests.tiny import SENTENCES

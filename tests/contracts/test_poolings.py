@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plait.step import Pooling
+from plait.roles import Pooling
 from plait.types import Floats, States, Tokens, Vectors
 from tests.contracts.makers import MAKERS, Places, step_names
 

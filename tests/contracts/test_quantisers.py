@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from plait.step import Quantiser, unit_rows
+from plait.roles import Quantiser
+from plait.step import unit_rows
 
 
 @pytest.fixture(params=[8, 13])

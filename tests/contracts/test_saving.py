@@ -9,7 +9,8 @@ import pytest
 from sklearn.base import clone
 
 import plait
-from plait.step import Composite, Pooling, Quantiser, Step, Transform
+from plait.roles import Pooling, Quantiser, Transform
+from plait.step import Composite, Step
 from plait.types import RecipeError
 from tests.contracts.makers import MAKERS, Places
 from tests.tiny import SENTENCES
@@ -43,6 +44,13 @@ def test_saved_twice_is_the_same_files(any_step: Step, places: Places, tmp_path:
     folders = [plait.save(clone(made).fit(TEXTS), tmp_path / name) for name in ("one", "two")]
     one, two = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
     assert one == two
+
+
+def test_equal_text_is_the_same_recipe_however_it_was_put_together(places: Places, tmp_path: Path) -> None:
+    nested = plait.Chain([MAKERS["StaticTable"](places) | plait.MeanPool(), plait.Center()]).fit(TEXTS)
+    flat = plait.parse(str(nested)).fit(TEXTS)
+    assert nested.fingerprint == flat.fingerprint
+    assert plait.load(plait.save(nested, tmp_path / "model")).fingerprint == nested.fingerprint
 
 
 def test_changed_arrays_are_noticed(places: Places, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from plait.step import Transform
+from plait.roles import Transform
 from plait.types import PlaitError
 
 N, D = 40, 8

@@ -171,7 +171,8 @@ def test_pairs_of_three_classes(tmp_path: Path) -> None:
 
 
 def test_pairs_with_a_score_and_a_label(tmp_path: Path) -> None:
-    columns = {"sentence1": ["a", "b"], "sentence2": ["c", "d"], "relatedness": [1.5, 2], "entailment": ["y", "n"]}
+    columns: dict[str, list[object]] = {"sentence1": ["a", "b"], "sentence2": ["c", "d"]}
+    columns |= {"relatedness": [1.5, 2], "entailment": ["y", "n"]}
     path = write_table(tmp_path / "t.tsv", columns)
     refused(path, "task='sts'", "task='pair-classification'")
     assert read(path, "sts").kind == "sts"

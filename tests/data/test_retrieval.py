@@ -96,7 +96,7 @@ def test_corpus_without_judgements_is_a_proxy(tmp_path: Path) -> None:
 
 
 def test_table_of_query_and_document(tmp_path: Path) -> None:
-    columns = {"label": [1, 0, 1], "question": ["q", "q", "r"], "sentence": ["a", "b", "b"]}
+    columns: dict[str, list[object]] = {"label": [1, 0, 1], "question": ["q", "q", "r"], "sentence": ["a", "b", "b"]}
     task = read(write_table(tmp_path / "t.tsv", columns))
     assert task.kind == "retrieval"
     assert list(task.documents) == ["a", "b"]

@@ -22,7 +22,7 @@ def run_shell(block: Block, page: Path, folder: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = os.environ | {"PATH": path, "HF_HUB_OFFLINE": "1", "COLUMNS": "120", "PLAIT_ROOT": str(ROOT)}
     command = ["bash", "-euo", "pipefail", "-c", block.commands]
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, f"{page.name}:{block.line}\n{block.commands}\n{done.stdout}\n{done.stderr}"
 
 

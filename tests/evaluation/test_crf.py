@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def path_scores(crf: Crf, emissions: torch.Tensor) -> dict[tuple[int, ...], floa
     for path in product(range(emissions.shape[1]), repeat=len(emissions)):
         score = crf.start[path[0]] + crf.end[path[-1]]
         score = score + sum(emissions[step, tag] for step, tag in enumerate(path))
-        score = score + sum(crf.transitions[a, b] for a, b in zip(path, path[1:], strict=False))
+        score = score + sum(crf.transitions[a, b] for a, b in pairwise(path))
         scores[path] = float(score)
     return scores
 

@@ -57,7 +57,7 @@ def test_summed_cosines_score_as_the_concatenation_does(
     seed=st.integers(0, 999),
     metric=st.sampled_from(["accuracy", "f1"]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_no_threshold_is_better_than_the_learned_one(similarity: list[int], seed: int, metric: str) -> None:
     values = np.array(similarity) / 4
     gold = np.random.default_rng(seed).random(len(values)) < 0.5

@@ -61,5 +61,5 @@ def test_ndcg_by_hand() -> None:
 
 
 def test_a_metric_without_depth_is_refused() -> None:
-    with pytest.raises(DataError, match="e.g. nDCG@10"):
+    with pytest.raises(DataError, match=r"e\.g\. nDCG@10"):
         Measure.parse("nDCG")

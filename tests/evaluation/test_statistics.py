@@ -30,7 +30,9 @@ def test_the_interval_of_a_correlation_is_that_of_scipy() -> None:
         return float(stats.spearmanr(a, b).statistic)
 
     found = interval(Score.of("spearman", "spearman", x, y), resamples=1000)
-    peer = stats.bootstrap((x, y), statistic, paired=True, n_resamples=1000, method="percentile", vectorized=False, rng=1)
+    peer = stats.bootstrap(
+        (x, y), statistic, paired=True, n_resamples=1000, method="percentile", vectorized=False, rng=1
+    )
     low, high = peer.confidence_interval
     assert (found.low, found.high) == pytest.approx((low, high), abs=0.02)
 

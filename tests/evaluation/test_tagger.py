@@ -54,7 +54,7 @@ def test_a_crf_learns_what_only_neighbours_tell() -> None:
     X = []
     for tags in y:
         words = rng.normal(size=(6, 4)).astype(np.float32)
-        words[0, 0] = 4 if tags[0] == "A" else -4  # only the first word shows its tag
+        words[:, 0] = [4 if tags[0] == "A" else -4, 0, 0, 0, 0, 0]  # only the first word shows its tag
         X.append(words)
     scores = [tagger(crf=crf, rnn=None).fit(X[:100], y[:100]).score(X[100:], y[100:]) for crf in (True, False)]
     assert scores[0] > 0.95

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from plait.layers import Layer, LayerMean
 from plait.recipe import parse
-from plait.step import LayerMix
+from plait.roles import LayerMix
 from plait.types import RecipeError, States, Tokens
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from plait.pooling import ClsPool, LastPool, MaxPool, MeanPool, SifPool, WeightedMeanPool
 from plait.pooling.maximum import _by_position, _unit_by_unit
 from plait.recipe import parse
-from plait.step import LinearPooling, Pooling
+from plait.roles import LinearPooling, Pooling
 from plait.types import DataError, RecipeError, States, Tokens
 from tests.pooling.ragged import groups_of, ragged, tokens_of
 

@@ -12,10 +12,11 @@ from plait.data.tasks import Labels, Task
 from plait.evaluation.statistics import Comparison, Interval
 from plait.fusion.search import ConcatSearch
 from plait.plan import PassReport
+from plait.roles import Encoder
 from plait.selection.result import Figure, FindResult
 from plait.selection.search import Candidate, Selection
 from plait.selection.space import chain
-from plait.step import Chain, Composite, Concat, Encoder
+from plait.step import Chain, Composite, Concat
 from plait.types import Items, States, Tokens
 
 POOLINGS = ("MeanPool()", "ClsPool()", "MaxPool()", "WeightedMeanPool()", "SifPool()")
@@ -53,7 +54,7 @@ def grid(hosts: Sequence[Host], seed: int = 0) -> list[Candidate]:
             mix = f"Layer({layer})" if host.layers else ""
             for pooling in POOLINGS:
                 for transform in TRANSFORMS:
-                    recipe = chain(host, mix, pooling, transform)
+                    recipe = chain(chain(host, mix, pooling), transform)
                     height = 0.1 * (layer / max(1, host.layers) if host.layers else 0.4)
                     score = 0.7 + height - 0.03 * POOLINGS.index(pooling) + 0.01 * bool(transform) + rng.normal(0, 0.01)
                     share = 1.0 if score > 0.72 else 0.25
@@ -130,7 +131,7 @@ def full(hosts: Sequence[Host] = HOSTS, gain: float = 0.0312, made_of: Task | No
     """A run like a real one."""
     tried = grid(hosts)
     singles = sorted((c for c in tried if c.share == 1.0), key=lambda c: -c.score)
-    best_of = {host.name: next(c for c in singles if host.name in c.text) for host in hosts}
+    best_of = {host.name: next(c for c in singles if str(host) in c.text) for host in hosts}
     parts = list(dict.fromkeys([*best_of.values(), *singles]))[:6]
     found = searches([c.recipe for c in parts])
     recipe: Composite = found["ace"].concat

@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.preprocessing import normalize
 
 from plait.recipe import parse
-from plait.step import Transform
+from plait.roles import Transform
 from plait.transforms import AllButTheTop, Center, ClipOutliers, Normalize, Pca, Truncate, Whitening
 from plait.types import DataError, RecipeError
 

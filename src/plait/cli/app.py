@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from plait import __version__
-from plait.cli import bench, embed, eval, find, info, papers, search
+from plait.cli import bench, embed, evaluate, find, info, papers, search
 from plait.cli.terminal import complain
 from plait.types import PlaitError
 
@@ -27,17 +27,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _name, _command in {
-    "find": find.find,
-    "embed": embed.embed,
-    "eval": eval.evaluate,
-    "index": search.index,
-    "search": search.search,
-    "info": info.info,
-    "bench": bench.bench,
-}.items():
-    _module = sys.modules[_command.__module__]
-    app.command(_name, epilog=_module.EXAMPLES[_name])(_command)
+app.command("find", epilog=find.EXAMPLES)(find.find)
+app.command("embed", epilog=embed.EXAMPLES)(embed.embed)
+app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command("index", epilog=search.INDEX_EXAMPLES)(search.index)
+app.command("search", epilog=search.EXAMPLES)(search.search)
+app.command("info", epilog=info.EXAMPLES)(info.info)
+app.command("bench", epilog=bench.EXAMPLES)(bench.bench)
 app.add_typer(papers.app, name="papers")
 
 
@@ -47,9 +43,12 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
+VERSION = typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+
+
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[bool, VERSION] = False,
     debug: Annotated[bool, typer.Option(DEBUG, help="Show the traceback of an error (also: PLAIT_DEBUG=1).")] = False,
 ) -> None:
     pass

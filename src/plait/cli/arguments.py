@@ -7,10 +7,27 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from plait.types import RecipeError
 
 if TYPE_CHECKING:
     from plait.step import Composite
+
+RECIPE = typer.Argument(
+    metavar="RECIPE", help="A folder that plait find saved, or a recipe's text.", show_default=False
+)
+INPUT = typer.Argument(
+    metavar="INPUT", help="Plain lines, CSV, TSV, JSON lines or Parquet; each also .gz.", show_default=False
+)
+DATA = typer.Argument(
+    metavar="DATA", help="A file, a folder, demo:NAME (a sample) or hf:OWNER/NAME.", show_default=False
+)
+TASK = typer.Option(help="Its kind, when the columns do not tell: retrieval, sts, classification, tagging, …")
+COLUMNS = typer.Option("--column", metavar="ROLE=COLUMN", help="Which column holds what: label=intent. Repeatable.")
+COLUMN = typer.Option(help="Column of the texts, when its name does not tell.")
+FIT = typer.Option("--fit", help="Let steps that have yet to learn do so, from the first 20,000 texts.")
+JSON = typer.Option("--json", help="Print JSON.")
 
 FIT_TEXTS = 20_000
 """Texts that ``--fit`` learns from."""

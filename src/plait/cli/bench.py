@@ -9,33 +9,31 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from plait.cli.arguments import names_of
+from plait.cli.arguments import JSON, names_of
 from plait.cli.terminal import Stages, interruptible, warn
 
 if TYPE_CHECKING:
     from plait.evaluation.speed import Timing
 
-EXAMPLES = {
-    "bench": """
-    Examples:
+EXAMPLES = """
+Examples:
 
-    plait bench
+plait bench
 
-    plait bench --models wordllama --rounds 9 --json
-    """
-}
+plait bench --models wordllama --rounds 9 --json
+"""
 
 
 def bench(
     models: Annotated[list[str] | None, typer.Option(help="Models to time, with commas; else those installed.")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often each is timed, in turns.")] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Measure speed side by side in one run, in CPU-seconds: encoding, search, start-up."""
     with interruptible("Nothing is kept"), Stages() as stages:
-        from plait.encoders.weights import installed
-        from plait.evaluation.peers import encoders, searchers, starters
         from plait.evaluation.speed import race, start_up
+        from plait.selection.peers import encoders, searchers, starters
+        from plait.selection.space import installed
 
         timings: list[Timing] = []
         missing: list[str] = []
@@ -56,19 +54,29 @@ def bench(
 
 
 def _show(timings: Sequence[Timing]) -> None:
+    """One small table for each piece of work."""
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
-    rows = Table("what", "who", "median", "range", "", "memory", "same result", box=None, pad_edge=False, header_style="bold")
-    for place in (2, 3, 5, 6):
-        rows.columns[place].justify = "right"
-    before = ""
-    for t in timings:
-        spread = f"{t.low:,.4g} – {t.high:,.4g}"
-        memory = "" if t.megabytes is None else f"{t.megabytes:,.0f} MB"
-        same = "" if t.agreement is None else f"{t.agreement:.6f}"
-        what = t.what if t.what != before else ""
-        rows.add_row(Text(what), Text(t.who), f"{t.median:,.4g}", spread, t.unit, memory, same)
-        before = t.what
-    Console(highlight=False).print(rows)
+    console = Console(highlight=False, markup=False)
+    for what in dict.fromkeys(timing.what for timing in timings):
+        mine = [timing for timing in timings if timing.what == what]
+        last = "memory" if mine[0].megabytes is not None else "agreement"
+        rows = Table(what, mine[0].unit, "least", "most", last, box=None, pad_edge=False, header_style="bold")
+        for column in rows.columns[1:]:
+            column.justify = "right"
+        for t in mine:
+            extra = "" if t.agreement is None else f"{t.agreement:.6f}"
+            rows.add_row(
+                t.who,
+                _figure(t.median),
+                _figure(t.low),
+                _figure(t.high),
+                f"{t.megabytes:,.0f} MB" if t.megabytes else extra,
+            )
+        console.print(rows)
+        console.print()
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -10,37 +10,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from plait.cli.arguments import ready, recipe_of, rows_of
+from plait.cli.arguments import COLUMN, FIT, INPUT, JSON, RECIPE, ready, recipe_of, rows_of
 from plait.cli.terminal import Stages, interruptible, megabytes, out, warn
 
 if TYPE_CHECKING:
     from plait.store.embedding import Embedding
 
-EXAMPLES = {
-    "embed": """
-    Examples:
+EXAMPLES = """
+Examples:
 
-    plait embed runs/demo/model texts.jsonl -o vectors.parquet
+plait embed runs/demo/model texts.jsonl -o vectors.parquet
 
-    plait embed 'Transformer("all-MiniLM-L6-v2") | MeanPool()' texts.csv --column body -o vectors.npy
+plait embed 'Transformer("all-MiniLM-L6-v2") | MeanPool()' texts.csv --column body -o vectors.npy
 
-    plait embed 'StaticTable("wordllama") | SifPool() | Int8()' texts.txt --fit -o codes.parquet
-    """
-}
-RECIPE = typer.Argument(metavar="RECIPE", help="A folder that plait find saved, or a recipe's text.", show_default=False)
-INPUT = typer.Argument(metavar="INPUT", help="Plain lines, CSV, TSV, JSON lines or Parquet; also .gz.", show_default=False)
+plait embed 'StaticTable("wordllama") | SifPool() | Int8()' texts.txt --fit -o codes.parquet
+"""
 OUTPUT = typer.Option("--out", "-o", help="The .parquet or .npy file to write.")
-TEXTS = typer.Option(help="Column of the texts, when its name does not tell.")
 BLOCK = typer.Option(min=1, help="Texts encoded at once [8192 for static tables, 1024 for transformers].")
-FIT = typer.Option("--fit", help="Let steps that have yet to learn do so, from the first 20,000 texts.")
-JSON = typer.Option("--json", help="Print JSON.")
 
 
-def embed(
+def embed(  # noqa: PLR0913 - the options of a command are its parameters
     recipe: Annotated[str, RECIPE],
     source: Annotated[str, INPUT],
     output: Annotated[Path, OUTPUT],
-    column: Annotated[str | None, TEXTS] = None,
+    column: Annotated[str | None, COLUMN] = None,
     role: Annotated[str, typer.Option(help="Whose prompt to use: document or query.")] = "document",
     block: Annotated[int | None, BLOCK] = None,
     fit: Annotated[bool, FIT] = False,

@@ -9,30 +9,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from plait.cli.arguments import names_of, pairs_of
+from plait.cli.arguments import COLUMNS, DATA, JSON, TASK, names_of, pairs_of
 from plait.cli.terminal import Stages, err, interruptible, out, warn
 
 if TYPE_CHECKING:
     from plait.selection.result import FindResult
 
-EXAMPLES = {
-    "find": """
-    Examples:
+EXAMPLES = """
+Examples:
 
-    plait find demo:scifact --out runs/demo
+plait find demo:scifact --out runs/demo
 
-    plait find mine.csv --models wordllama,all-MiniLM-L6-v2 --max-bytes 128
+plait find mine.csv --models wordllama,all-MiniLM-L6-v2 --max-bytes 128
 
-    plait find reviews.jsonl --task classification --column label=stars --time-budget 30
-    """
-}
-DATA = typer.Argument(metavar="DATA", help="A file, a folder, demo:NAME (a sample), or hf:OWNER/NAME.", show_default=False)
-TASK = typer.Option(help="Its kind, when the columns do not tell: retrieval, sts, classification, tagging, …")
-COLUMN = typer.Option("--column", metavar="ROLE=COLUMN", help="Which column holds what, e.g. label=intent. Repeatable.")
-JSON = typer.Option("--json", help="Print JSON.")
+plait find reviews.jsonl --task classification --column label=stars --time-budget 30
+"""
 
 
-def find(
+def find(  # noqa: PLR0913 - the options of a command are its parameters
     data: Annotated[str, DATA],
     task: Annotated[str | None, TASK] = None,
     models: Annotated[list[str] | None, typer.Option(help="Models to try, with commas; else those installed.")] = None,
@@ -40,11 +34,11 @@ def find(
     strategy: Annotated[str, typer.Option(help="Whose concatenation may win: ace, greedy, random or all.")] = "ace",
     max_bytes: Annotated[int | None, typer.Option(min=1, help="What one stored vector may take.")] = None,
     max_ms: Annotated[float | None, typer.Option(min=0.0, help="Milliseconds one text may take here.")] = None,
-    time_budget: Annotated[float | None, typer.Option(min=0.0, help="Minutes after which nothing new is begun.")] = None,
+    time_budget: Annotated[float | None, typer.Option(min=0.0, help="Minutes to begin new candidates in.")] = None,
     seed: Annotated[int, typer.Option(help="Of splits, samples and searches.")] = 0,
     out_: Annotated[Path, typer.Option("--out", help="Folder for report, recipe, model and bank.")] = Path("runs/find"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run in that folder.")] = False,
-    column: Annotated[list[str] | None, COLUMN] = None,
+    column: Annotated[list[str] | None, COLUMNS] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Find the best recipe for your data, at your budget of bytes and milliseconds."""
@@ -52,12 +46,12 @@ def find(
     kept = f"What was computed is in {out_}; go on with the same command and --resume"
     notes: list[str] = []
     with interruptible(kept), Stages() as stages:
-        from plait.selection.find import Listener
-        from plait.selection.find import find as search
+        from plait.selection.finding import Listener
+        from plait.selection.finding import find as search
 
         listener = Listener(
             tokens=lambda label, done, total: stages(f"encode {label}", done, total, "tokens"),
-            stage=lambda label, done, total: stages(label, done, total),
+            stage=stages,
             note=notes.append,
         )
         with warnings.catch_warnings(record=True) as caught:

@@ -9,30 +9,32 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from plait.cli.arguments import recipe_of
+from plait.cli.arguments import JSON, recipe_of
 from plait.cli.terminal import megabytes, out
 
 if TYPE_CHECKING:
+    from plait.encoders.static import StaticTable
+    from plait.encoders.transformer import Transformer
     from plait.step import Composite
 
-EXAMPLES = {
-    "info": """
-    Examples:
+EXAMPLES = """
+Examples:
 
-    plait info
+plait info
 
-    plait info all-MiniLM-L6-v2
+plait info all-MiniLM-L6-v2
 
-    plait info runs/demo/model --json
-    """
-}
-MODEL = typer.Argument(metavar="[MODEL]", help="A model's name or folder, a recipe's text, or a saved folder. None lists models.", show_default=False)
+plait info runs/demo/model --json
+"""
+MODEL = typer.Argument(
+    metavar="[MODEL]", help="A model's name, a recipe's text or a saved folder; without it, models are listed."
+)
 Facts = Mapping[str, object]
 
 
 def info(
     model: Annotated[str | None, MODEL] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Show what a model or a recipe is: depth, width, limits, prompts, size, licence."""
     facts = _about(model)
@@ -67,23 +69,27 @@ def _offline() -> Facts:
 
 
 def _model(name: str) -> Facts:
-    from plait.encoders.weights import find_weights, is_table
+    from plait.encoders.static import StaticTable
+    from plait.encoders.transformer import Transformer
+    from plait.encoders.weights import find_weights
+    from plait.selection.space import encoder
 
     weights = find_weights(name)
-    where = {
+    step = encoder(name)
+    where: dict[str, object] = {
         "name": name,
         "source": weights.source if weights.folder is None else f"{weights.source} ({weights.folder})",
         "sha256": weights.sha256,
         "verified": weights.source == "package",
         "licence": weights.licence,
     }
-    return where | (_table(name) if is_table(name) else _host(name))
+    if isinstance(step, StaticTable):
+        return where | _table(step)
+    assert isinstance(step, Transformer)
+    return where | _host(step)
 
 
-def _table(name: str) -> Facts:
-    from plait.encoders.static import StaticTable
-
-    step = StaticTable(name)
+def _table(step: StaticTable) -> dict[str, object]:
     return {
         "kind": "static table",
         "depth": 0,
@@ -95,10 +101,7 @@ def _table(name: str) -> Facts:
     }
 
 
-def _host(name: str) -> dict[str, object]:
-    from plait.encoders.transformer import Transformer
-
-    step = Transformer(name)
+def _host(step: Transformer) -> dict[str, object]:
     host, card = step.host, step.host.card
     facts: dict[str, object] = {
         "kind": "transformer, reads left to right" if host.is_decoder else "transformer",
@@ -116,7 +119,8 @@ def _host(name: str) -> dict[str, object]:
 
 def _recipe(recipe: Composite) -> dict[str, object]:
     from plait.evaluation.judge import is_fitted
-    from plait.step import Encoder, walk
+    from plait.roles import Encoder
+    from plait.step import walk
 
     encoders = {str(step): step for step in walk(recipe) if isinstance(step, Encoder)}
     facts: dict[str, object] = {

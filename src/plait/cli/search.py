@@ -9,47 +9,45 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from plait.cli.arguments import ready, recipe_of, rows_of
+from plait.cli.arguments import COLUMN, FIT, INPUT, JSON, RECIPE, ready, recipe_of, rows_of
 from plait.cli.terminal import Stages, interruptible, out, warn
 from plait.types import RecipeError
 
 if TYPE_CHECKING:
     from plait.store.ranking import Hit
 
-EXAMPLES = {
-    "index": """
-    Examples:
+INDEX_EXAMPLES = """
+Examples:
 
-    plait index runs/demo/model texts.jsonl -o table
+plait index runs/demo/model texts.jsonl -o table
 
-    plait index runs/demo/model more.jsonl -o table --add
-    """,
-    "search": """
-    Examples:
+plait index runs/demo/model more.jsonl -o table --add
+"""
+EXAMPLES = """
+Examples:
 
-    plait search table "an aircraft leaves the ground"
+plait search table "an aircraft leaves the ground"
 
-    plait search vectors.parquet "rain" -k 3 --json
-    """,
-}
-RECIPE = typer.Argument(metavar="RECIPE", help="A folder that plait find saved, or a recipe's text.", show_default=False)
-INPUT = typer.Argument(metavar="INPUT", help="Plain lines, CSV, TSV, JSON lines or Parquet; also .gz.", show_default=False)
-TABLE = typer.Argument(metavar="TABLE", help="A table of plait index, or a .parquet file of plait embed.", show_default=False)
+plait search vectors.parquet "rain" -k 3 --json
+"""
+TABLE = typer.Argument(
+    metavar="TABLE", help="A table of plait index, or a .parquet of plait embed.", show_default=False
+)
 
 
 def index(
     recipe: Annotated[str, RECIPE],
     source: Annotated[str, INPUT],
     output: Annotated[Path, typer.Option("--out", "-o", help="Folder of the table.")],
-    column: Annotated[str | None, typer.Option(help="Column of the texts, when its name does not tell.")] = None,
-    fit: Annotated[bool, typer.Option("--fit", help="Let steps learn from the first 20,000 texts.")] = False,
+    column: Annotated[str | None, COLUMN] = None,
+    fit: Annotated[bool, FIT] = False,
     add: Annotated[bool, typer.Option("--add", help="Add to a table of the same recipe.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a table that is there.")] = False,
 ) -> None:
     """Embed a file of texts into a searchable table."""
     if add and overwrite:
         raise RecipeError("--add keeps the table and --overwrite replaces it; give one of them")
-    kept = "The table is as it was before the last write" if add else f"{output} is as it was; start again with the same command"
+    kept = "The table holds what was written" if add else f"{output} is as it was; the same command starts again"
     with interruptible(kept), Stages() as stages:
         from plait.data.streams import stream_texts
         from plait.store.ranking import check_same
@@ -78,7 +76,7 @@ def search(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for.", show_default=False)],
     k: Annotated[int, typer.Option("-k", min=1, help="How many results.")] = 10,
     recipe: Annotated[str | None, typer.Option(help="A saved recipe; by default the one kept in the table.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Search what was indexed or embedded: the nearest texts, by an exact search."""
     with interruptible("Nothing is lost"):

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from plait.step import Quantiser
+from plait.roles import Quantiser
 from plait.transforms.rows import blocks, checked, checked_sample, learned
 from plait.types import DataError, Floats
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from plait.compression.binary import Binary
 from plait.compression.hamming import nearest
 from plait.compression.int8 import Int8
-from plait.step import Quantiser
+from plait.roles import Quantiser
 from plait.transforms.rows import checked, learned
 from plait.types import DataError, Floats, Ints, RecipeError
 

@@ -1,6 +1,23 @@
 """Files, folders and public data sets as tasks; how they are split; the samples that come with plait."""
 
+from typing import TYPE_CHECKING
+
 from plait._lazy import exports
+
+if TYPE_CHECKING:
+    from plait.data.reading import read as read
+    from plait.data.sets import demos as demos
+    from plait.data.sets import named as named
+    from plait.data.splits import Fold as Fold
+    from plait.data.splits import Protocol as Protocol
+    from plait.data.splits import split as split
+    from plait.data.streams import stream_texts as stream_texts
+    from plait.data.tasks import Judgements as Judgements
+    from plait.data.tasks import Labels as Labels
+    from plait.data.tasks import Pairs as Pairs
+    from plait.data.tasks import Tags as Tags
+    from plait.data.tasks import Task as Task
+    from plait.data.tasks import select as select
 
 NAMES = {
     "Fold": "plait.data.splits",

@@ -39,6 +39,10 @@ class Judgements:
         """The examples at these positions, in that order."""
         return type(self)(self.queries[positions], tuple(self.relevant[p] for p in positions))
 
+    def join(self, other: Self) -> Self:
+        """These examples, then the other's."""
+        return type(self)(np.concatenate([self.queries, other.queries]), self.relevant + other.relevant)
+
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
@@ -61,6 +65,14 @@ class Pairs:
         """The examples at these positions, in that order."""
         return type(self)(self.left[positions], self.right[positions], self.score[positions])
 
+    def join(self, other: Self) -> Self:
+        """These examples, then the other's."""
+        return type(self)(
+            np.concatenate([self.left, other.left]),
+            np.concatenate([self.right, other.right]),
+            np.concatenate([self.score, other.score]),
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Labels:
@@ -80,6 +92,10 @@ class Labels:
     def take(self, positions: Ints) -> Self:
         """The examples at these positions, in that order."""
         return type(self)(self.rows[positions], tuple(self.labels[p] for p in positions))
+
+    def join(self, other: Self) -> Self:
+        """These examples, then the other's."""
+        return type(self)(np.concatenate([self.rows, other.rows]), self.labels + other.labels)
 
     @property
     def multi(self) -> bool:
@@ -105,6 +121,10 @@ class Tags:
     def take(self, positions: Ints) -> Self:
         """The examples at these positions, in that order."""
         return type(self)(self.rows[positions], tuple(self.tags[p] for p in positions))
+
+    def join(self, other: Self) -> Self:
+        """These examples, then the other's."""
+        return type(self)(np.concatenate([self.rows, other.rows]), self.tags + other.tags)
 
 
 Part: TypeAlias = Judgements | Pairs | Labels | Tags

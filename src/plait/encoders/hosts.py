@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -65,7 +66,9 @@ class Host:
         import torch
 
         if remote_code and not re.fullmatch(r"[0-9a-f]{40}", revision or ""):
-            raise ModelError(f"remote_code=True runs code from {weights.name}: it needs a 40-hex revision, not {revision!r}")
+            raise ModelError(
+                f"remote_code=True runs code from {weights.name}: it needs a 40-hex revision, not {revision!r}"
+            )
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype = _dtype(dtype, self.device)
         self.name, self.revision = weights.name, revision
@@ -98,7 +101,7 @@ class Host:
         return min(self.card.max_length or positions, positions)
 
     def states(self, ids: np.ndarray, mask: np.ndarray | None, layers: tuple[int, ...]) -> list[Floats]:
-        """``[B, T, D]`` float32 states of each layer for padded ids ``[B, T]``; mask True = real token, None = no padding."""
+        """``[B, T, D]`` float32 states of each layer, for padded ids ``[B, T]``; mask True = real token, None = all are."""
         import torch
 
         caught: dict[int, torch.Tensor] = {}
@@ -110,7 +113,9 @@ class Host:
             if layer == deepest and layer < self.depth:
                 raise _Stop
 
-        hooks = [self.blocks[0].register_forward_pre_hook(lambda m, args, kw: keep(0, _first(args, kw)), with_kwargs=True)]
+        hooks = [
+            self.blocks[0].register_forward_pre_hook(lambda m, args, kw: keep(0, _first(args, kw)), with_kwargs=True)
+        ]
         for number, block in enumerate(self.blocks[:-1], start=1):
             hooks.append(block.register_forward_hook(lambda m, a, out, n=number: keep(n, _tensor(out))))
         inputs = {"input_ids": torch.from_numpy(ids.astype(np.int64)).to(self.device)}
@@ -123,6 +128,22 @@ class Host:
             for hook in hooks:
                 hook.remove()
         return [caught[layer].cpu().numpy() for layer in layers]
+
+    def attention(self, ids: np.ndarray) -> list[Floats]:
+        """``[B, H, T, T]`` float32 attention weights of each block, for ids ``[B, T]`` without padding."""
+        import torch
+
+        fused = self.model.config._attn_implementation
+        self.model.set_attn_implementation("eager")  # a fused kernel never holds the weights
+        try:
+            with torch.inference_mode():
+                inputs = torch.from_numpy(ids.astype(np.int64)).to(self.device)
+                weights = self.model(input_ids=inputs, output_attentions=True).attentions
+        finally:
+            self.model.set_attn_implementation(fused)
+        if not weights:
+            raise ModelError(f"{self.name} does not give its attention weights")
+        return [block.float().cpu().numpy() for block in weights]
 
     @contextlib.contextmanager
     def intervene(self, changes: Mapping[int, Change]) -> Iterator[None]:
@@ -146,11 +167,13 @@ class Host:
 
     @contextlib.contextmanager
     def scaled_queries(self, factor: float, blocks: slice = slice(None)) -> Iterator[None]:
-        """Multiply every attention logit by ``factor``: queries (after their norm, where there is one) and position bias."""
+        """Multiply every attention logit by ``factor``: queries (after their norm, if any) and position bias."""
         chosen = list(self.blocks)[blocks]
         queries = [module for block in chosen for module in _query_modules(block)]
         if not queries:
-            raise ModelError(f"{self.name} has no query projection that can be scaled (looked for {', '.join(_QUERIES)})")
+            raise ModelError(
+                f"{self.name} has no query projection that can be scaled (looked for {', '.join(_QUERIES)})"
+            )
         bias = [module for name, module in self.model.named_modules() if name.endswith("relative_attention_bias")]
         hooks = [module.register_forward_hook(lambda m, a, out: out * factor) for module in [*queries, *bias]]
         try:
@@ -163,6 +186,9 @@ class Host:
 @lru_cache(maxsize=4)
 def host(name: str, dtype: str = "float32", revision: str | None = None, remote_code: bool = False) -> Host:
     """The loaded host of that name; equal calls share it."""
+    # threads that spin while another process wants the core made passes ten times slower than threads that sleep
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("KMP_BLOCKTIME", "0")
     need("torch", "torch")
     need("transformers", "torch")
     return Host(find_weights(name), dtype, revision, remote_code)
@@ -222,8 +248,8 @@ def _blocks(model: Any) -> Any:
 def _load(weights: Weights, dtype: Any, revision: str | None, remote_code: bool) -> tuple[Any, Any]:
     import transformers
 
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     options: dict[str, Any] = {"revision": revision, "trust_remote_code": remote_code}
     where: str = weights.name
     if weights.folder is not None:
@@ -261,8 +287,8 @@ def has_bfloat16(device: str = "cpu") -> bool:
     import torch
 
     if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def _first(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor:
@@ -270,7 +296,8 @@ def _first(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor:
 
 
 def _tensor(out: Any) -> torch.Tensor:
-    return out[0] if isinstance(out, tuple) else out
+    tensor: torch.Tensor = out[0] if isinstance(out, tuple) else out
+    return tensor
 
 
 def _json(path: Path, default: Any) -> Any:

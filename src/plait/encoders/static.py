@@ -8,7 +8,7 @@ import numpy as np
 
 from plait.bank import digest
 from plait.encoders.tables import Table, load_table
-from plait.step import Encoder
+from plait.roles import Encoder
 from plait.types import DataError, Ints, Items, ModelError, RecipeError, States, TableStates, Tokens
 
 _ENOUGH = 100

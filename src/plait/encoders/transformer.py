@@ -12,8 +12,8 @@ import numpy as np
 
 from plait.bank import digest
 from plait.encoders.hosts import Host, host
-from plait.step import Encoder
-from plait.types import DataError, Floats, Ints, Items, RecipeError, States, Tokens
+from plait.roles import Encoder
+from plait.types import DataError, Ints, Items, RecipeError, States, Tokens
 
 OVERFLOWS = ("report", "error")
 
@@ -103,8 +103,10 @@ class Transformer(Encoder):
         plain = _tokenizer(self.model, self.dtype, self.revision, self.remote_code)
         limit = (self.max_length or self.host.max_length) - len(plain.prefix) - len(plain.suffix)
         if limit < 1:
-            raise RecipeError(f"{self}: max_length leaves no room beside {len(plain.prefix) + len(plain.suffix)} specials")
-        texts = [" ".join(item) for item in items] if words else list(items)
+            raise RecipeError(
+                f"{self}: max_length leaves no room beside {len(plain.prefix) + len(plain.suffix)} specials"
+            )
+        texts = [item if isinstance(item, str) else " ".join(item) for item in items]
         encodings = plain.encode(texts, offsets=words)
         cut = np.array([max(0, len(e.ids) - limit) for e in encodings], np.int64)
         if self.on_overflow == "error" and cut.any():
@@ -188,4 +190,3 @@ def _word_units(
     counts = np.concatenate([np.zeros(0, np.int64), *sizes])
     units = np.concatenate([[0], np.cumsum([len(item) for item in items])])
     return np.concatenate([np.zeros(0, np.int64), *index]), np.concatenate([[0], np.cumsum(counts)]), units
-

@@ -16,6 +16,6 @@ NAMES = {
     "interval": "plait.evaluation.statistics",
     "permutation_test": "plait.evaluation.statistics",
     "pool": "plait.evaluation.statistics",
-    "spans": "plait.evaluation.spans",
+    "spans": "plait.evaluation.bio_tags",
 }
 __getattr__, __dir__ = exports(__name__, NAMES)

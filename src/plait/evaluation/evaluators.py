@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from plait.data.tasks import Part, Tags, Task
 from plait.evaluation.embedded import Embedded
 from plait.evaluation.scores import Score
-from plait.step import Quantiser
+from plait.roles import Quantiser
 from plait.types import Codes, DataError
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _head(task: Task, head: Head | None) -> Head:
 
 def _spanned(task: Task) -> bool:
     """Whether the tags say where spans begin and go on."""
-    from plait.evaluation.spans import looks_spanned
+    from plait.evaluation.bio_tags import looks_spanned
 
     tags = {tag for part in task.parts.values() if isinstance(part, Tags) for sentence in part.tags for tag in sentence}
     return looks_spanned(tags)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from sklearn.base import clone
 
 from plait import plan
 from plait.bank import Bank
+from plait.compression.binary import Binary
 from plait.data.splits import LEARNED, Fold, split
 from plait.data.tasks import Judgements, Labels, Pairs, Part, Tags, Task
 from plait.evaluation.embedded import Embedded
 from plait.evaluation.evaluators import Evaluator, evaluator
 from plait.evaluation.scores import Score
 from plait.evaluation.statistics import Interval, interval, pool
-from plait.step import Chain, Composite, Encoder, Step, walk
+from plait.roles import Encoder
+from plait.step import Chain, Composite, Step, walk
 from plait.types import DataError, Floats, Ints, Items, ranges
 
 PARTS = ("test", "dev")
@@ -86,14 +89,16 @@ def is_fitted(recipe: Step) -> bool:
     """Whether no step has yet to learn something.
 
     >>> from plait import MeanPool, StaticTable, Whitening
-    >>> is_fitted(StaticTable("wordllama") | MeanPool()), is_fitted(StaticTable("wordllama") | MeanPool() | Whitening(9))
+    >>> plain = StaticTable("wordllama") | MeanPool()
+    >>> is_fitted(plain), is_fitted(plain | Whitening(9))
     (True, False)
     """
     return not any(_learns(step) and not step.state() for step in walk(recipe))
 
 
 def _learns(step: Step) -> bool:
-    return not isinstance(step, Composite) and type(step).fit is not Step.fit
+    # Binary's fit notes the width alone, and it does without
+    return not isinstance(step, Composite | Binary) and type(step).fit is not Step.fit
 
 
 @dataclass
@@ -169,9 +174,11 @@ def join(a: Part, b: Part) -> Part:
         return a
     if type(a) is not type(b):
         raise DataError(f"a part of {type(a).__name__} cannot be joined with one of {type(b).__name__}")
-    columns = [(getattr(a, field.name), getattr(b, field.name)) for field in fields(a)]
-    joined = [x + y if isinstance(x, tuple) else np.concatenate([x, y]) for x, y in columns]
-    return type(a)(*joined)
+    joined: dict[str, Any] = {}
+    for field in fields(a):
+        x, y = getattr(a, field.name), getattr(b, field.name)
+        joined[field.name] = x + y if isinstance(x, tuple) else np.concatenate([x, y])
+    return replace(a, **joined)
 
 
 def _needed(task: Task, folds: Sequence[Fold], part: str, unfitted: bool) -> Ints:

@@ -45,7 +45,7 @@ def top_k(scores: Floats, k: int) -> Ints:
     rows, columns = np.divmod(np.flatnonzero(scores >= bound), size)
     order = np.lexsort((-scores[rows, columns], rows))  # stable, and the columns ascend: lower numbers come first
     starts = np.searchsorted(rows, np.arange(queries))
-    return columns[order][starts[:, None] + np.arange(k)]
+    return np.asarray(columns[order][starts[:, None] + np.arange(k)])
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -72,7 +71,8 @@ def race(contenders: Sequence[Contender], rounds: int = 5, told: Told = lambda d
         told: how it goes on.
 
     Example:
-        >>> add = Contender("adding", "numpy", 10, "sums", lambda: np.arange(10) + 1, lambda a, b: float((a == b).mean()))
+        >>> same = lambda a, b: float((a == b).mean())
+        >>> add = Contender("adding", "numpy", 10, "sums", lambda: np.arange(10) + 1, same)
         >>> [timing.agreement for timing in race([add, add], rounds=2)]
         [None, 1.0]
     """
@@ -90,8 +90,8 @@ def race(contenders: Sequence[Contender], rounds: int = 5, told: Told = lambda d
     timings = []
     for place, (contender, rate) in enumerate(zip(contenders, rates, strict=True)):
         agreement = contender.agree(results[0], results[place]) if place else None
-        unit = f"{contender.unit}/CPU-s"
-        timings.append(Timing(contender.what, contender.who, float(np.median(rate)), min(rate), max(rate), unit, agreement))
+        spread = (float(np.median(rate)), min(rate), max(rate))
+        timings.append(Timing(contender.what, contender.who, *spread, f"{contender.unit}/CPU-s", agreement))
     return timings
 
 
@@ -119,14 +119,23 @@ def start_up(
     ]
 
 
+LAUNCH = """
+import os, resource, subprocess, sys
+done = subprocess.run([sys.executable, *sys.argv[1:]], stdout=subprocess.DEVNULL)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_utime + used.ru_stime, used.ru_maxrss)
+sys.exit(done.returncode)
+"""
+
+
 def _one_process(arguments: Sequence[str]) -> tuple[float, float]:
-    """CPU-seconds and peak megabytes of one run."""
-    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    said = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise DataError(f"python {' '.join(arguments)} failed: {said.decode(errors='replace').strip()[-300:]}")
-    scale = 1e6 if sys.platform == "darwin" else 1e3
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / scale
+    """CPU-seconds and peak megabytes of one run.
+
+    A small process starts it: a child's peak memory is never below that of the process which forked it.
+    """
+    command = [sys.executable, "-c", LAUNCH, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise DataError(f"python {' '.join(arguments)} failed: {done.stderr.strip()[-300:]}")
+    seconds, peak = map(float, done.stdout.split())
+    return seconds, peak / (1e6 if sys.platform == "darwin" else 1e3)

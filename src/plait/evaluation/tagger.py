@@ -88,8 +88,8 @@ class SequenceTagger(BaseEstimator):
     """Dropout, an optional bidirectional LSTM, a linear layer and an optional CRF, trained with Adam.
 
     Training stops once neither accuracy nor loss on held-out sentences has got better for ``patience`` epochs, and goes
-    back to the epoch of the best accuracy. Inputs are centred and brought to unit variance by one common factor, so that weights of concatenated
-    blocks keep their meaning. Padding never changes a result.
+    back to the epoch of the best accuracy. Inputs are centred and brought to unit variance by one common factor, so
+    that weights of concatenated blocks keep their meaning. Padding never changes a result.
 
     Args:
         rnn: None or "lstm".

@@ -10,11 +10,11 @@ import numpy as np
 from sklearn.base import clone
 
 from plait.data.tasks import Part, Tags, select
+from plait.evaluation.bio_tags import spans
 from plait.evaluation.embedded import Embedded
 from plait.evaluation.evaluators import Head, Scorer, documents
 from plait.evaluation.ridge import BlockRidge, held_out, indicators
 from plait.evaluation.scores import Score
-from plait.evaluation.spans import spans
 from plait.step import unit_rows
 from plait.types import Codes, DataError, Ints
 

@@ -103,7 +103,7 @@ class ConcatSearch(Composite):
         """The concatenation that the search stands for now."""
         if not hasattr(self, "weights_"):
             return Concat(self.parts)
-        chosen = np.flatnonzero(self.weights_)
+        chosen = np.flatnonzero(self.weights_).tolist()
         return Concat([self.parts[i] for i in chosen], [float(self.weights_[i]) for i in chosen])
 
     def _trail(self, score: Score) -> Trail:
@@ -113,7 +113,7 @@ class ConcatSearch(Composite):
         if self.strategy == "ace":
             options = {"discount": self.discount, "lr": self.lr, "momentum": self.momentum}
         rng = np.random.default_rng(self.random_state)
-        return STRATEGIES[self.strategy](score, len(self.parts), self.episodes, rng, **options)  # type: ignore[operator]
+        return STRATEGIES[self.strategy](score, len(self.parts), self.episodes, rng, **options)
 
     def children(self) -> Sequence[Step]:
         return self.parts

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,8 @@ class Trail:
         if self.probability is not None:
             return self.probability
         masks, scores = np.array(self.weights) > 0, np.array(self.scores)
-        return masks[scores >= np.median(scores)].mean(axis=0)
+        share: Weights = masks[scores >= np.median(scores)].mean(axis=0)
+        return share
 
 
 class Ledger:
@@ -81,7 +83,7 @@ def credit(mask: Weights, score: float, history: dict[tuple[float, ...], float],
     return total
 
 
-def ace(
+def ace(  # noqa: PLR0913 - the published search has these
     score: Score,
     size: int,
     episodes: int,
@@ -114,7 +116,9 @@ def ace(
             mask = _draw(_sigmoid(logits), mask, rng)
         value = ledger(mask) * reward_scale
         if episode:
-            reward = np.full(size, value - max(history.values())) if reinforce else credit(mask, value, history, discount)
+            reward = (
+                np.full(size, value - max(history.values())) if reinforce else credit(mask, value, history, discount)
+            )
             velocity = momentum * velocity + (mask - _sigmoid(logits)) * reward
             logits = logits + lr * velocity
         key = tuple(mask)
@@ -133,7 +137,9 @@ def random(score: Score, size: int, episodes: int, rng: np.random.Generator) -> 
     return ledger.trail
 
 
-def greedy(score: Score, size: int, episodes: int, rng: np.random.Generator, factors: tuple[float, ...] = (1.0,)) -> Trail:
+def greedy(
+    score: Score, size: int, episodes: int, rng: np.random.Generator, factors: tuple[float, ...] = (1.0,)
+) -> Trail:
     """Start from the best part and add the one that helps most, until none does or ``episodes`` are spent."""
     ledger = Ledger(score)
     current, best = np.zeros(size), -np.inf
@@ -170,7 +176,7 @@ def refine(score: Score, weights: Weights, factors: tuple[float, ...] = FACTORS,
     return ledger.trail
 
 
-STRATEGIES = {"ace": ace, "greedy": greedy, "random": random, "all": everything}
+STRATEGIES: dict[str, Callable[..., Trail]] = {"ace": ace, "greedy": greedy, "random": random, "all": everything}
 
 
 def _draw(probability: Weights, previous: Weights, rng: np.random.Generator) -> Weights:
@@ -192,7 +198,7 @@ def _sigmoid(logits: Weights) -> Weights:
     return 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
 
 
-def _with(weights: Weights, part: int, factor: float) -> Weights:
+def _with(weights: Weights, part: int | np.integer[Any], factor: float) -> Weights:
     out = np.array(weights, np.float64)
     out[part] = factor
     return out

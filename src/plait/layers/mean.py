@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from plait.layers.single import layer_number
-from plait.step import LayerMix
+from plait.roles import LayerMix
 from plait.types import RecipeError
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plait.step import LayerMix
+from plait.roles import LayerMix
 from plait.types import RecipeError
 
 

@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 
-from plait.step import LinearPooling
+from plait.roles import LinearPooling
 from plait.types import DataError, Floats, RecipeError, Tokens
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from plait.step import Pooling
+from plait.roles import Pooling
 from plait.types import Floats, Ints, Tokens
 
 SHORT = 4

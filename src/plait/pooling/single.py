@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from plait.step import LinearPooling
+from plait.roles import LinearPooling
 from plait.types import Floats, Ints, Tokens
 
 

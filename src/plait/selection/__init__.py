@@ -3,12 +3,12 @@
 from plait._lazy import exports
 
 NAMES = {
-    "find": "plait.selection.find",
-    "Listener": "plait.selection.find",
+    "find": "plait.selection.finding",
+    "Listener": "plait.selection.finding",
     "FindResult": "plait.selection.result",
     "Figure": "plait.selection.result",
     "Space": "plait.selection.space",
-    "front": "plait.selection.front",
+    "front": "plait.selection.pareto",
 }
 
 __getattr__, __dir__ = exports(__name__, NAMES)

@@ -110,7 +110,7 @@ class Placed:
     @property
     def apart(self) -> bool:
         """Whether it stands so far from its point that a line should join them."""
-        return not -12 <= self.y - self.point[1] <= 22
+        return not -12 <= self.y - self.point[1] <= 12
 
 
 def place(points: Sequence[tuple[float, float, str]], frame: Box, taken: Sequence[Box]) -> list[Placed]:
@@ -137,6 +137,8 @@ def place(points: Sequence[tuple[float, float, str]], frame: Box, taken: Sequenc
 
 
 def _tries(x: float, y: float, words: str) -> Iterable[Placed]:
-    for rise in (5.0, -10.0, 20.0, -28.0, 38.0, -46.0, 56.0):
-        for side, anchor in ((-1, "end"), (1, "start")):
-            yield Placed(words, x + side * 10, y + rise, anchor, (x, y))
+    # left of the point and right above it first: there no staircase runs
+    near = [(-1, 5.0), (1, -9.0), (-1, -9.0), (1, 20.0), (-1, 20.0), (1, 5.0)]
+    far = [(side, rise) for rise in (-28.0, 38.0, -46.0, 56.0) for side in (-1, 1)]
+    for side, rise in [*near, *far]:
+        yield Placed(words, x + side * 10, y + rise, "start" if side > 0 else "end", (x, y))

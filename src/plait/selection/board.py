@@ -7,38 +7,46 @@ from rich.table import Table
 from rich.text import Text
 
 from plait.selection import formats
-from plait.selection.labels import clip
+from plait.selection.labels import short
+from plait.selection.markup import clean
 from plait.selection.result import FindResult
-from plait.selection.verdict import ranked
-
-SHOWN = 160
-"""Characters of a recipe that did not win."""
+from plait.selection.verdict import Ranked, ranked
 
 
 def leaderboard(result: FindResult) -> Table:
-    """Winner, best single strand and defaults, best test score first.
+    """Winner, best single strand and defaults, best test score first; fits a terminal of 80 columns.
+
+    *gain* is the winner's test score minus the row's. Recipes are named in short; `Figure.recipe` has them in full.
 
     Args:
         result: of `plait.find`.
     """
-    title = f"{result.metric} on the test part"
-    table = Table(title=title, title_justify="left", title_style="bold", expand=True, box=SIMPLE_HEAD)
+    title = Text(clean(f"{result.metric} on the test part"))
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("", justify="right")
-    table.add_column("recipe", overflow="fold", ratio=1)
-    for name in ("test", "95 % interval", "winner's gain", "p", "bytes", "ms/text"):
-        table.add_column(name, justify="right", no_wrap=name != "95 % interval")
+    table.add_column("recipe", overflow="fold")
+    for name in ("test", "95 % interval", "gain", "p", "bytes", "ms/text"):
+        table.add_column(name, justify="right", no_wrap=True)
     for number, row in enumerate(ranked(result), 1):
-        figure, gain = row.figure, row.figure.against
-        recipe = figure.recipe if row.best else clip(figure.recipe, SHOWN)
+        figure, gain = row.figure, None if row.best else row.figure.against
         table.add_row(
             str(number),
-            Text(f"{', '.join(row.names)}\n").append(recipe, style="dim"),
+            _name(row, result),
             formats.score(figure.test),
             formats.span(figure.interval),
-            "" if row.best or gain is None else formats.signed(gain.difference),
-            "" if row.best or gain is None else formats.p_value(gain.p_value),
+            formats.signed(gain.difference) if gain else "",
+            formats.p_value(gain.p_value) if gain else "",
             f"{figure.bytes:,}",
             formats.milliseconds(figure.milliseconds),
             style="bold" if row.best else None,
         )
     return table
+
+
+def _name(row: Ranked, result: FindResult) -> Text:
+    """What the row is, and the recipe in short; a default's name says it all."""
+    chosen = {c.text: c.recipe for c in (result.selection.winner, result.selection.best_single)}
+    name = Text(clean(", ".join(row.names)))
+    if row.figure.recipe in chosen:
+        name.append(f"\n{clean(short(chosen[row.figure.recipe]))}", style="dim")
+    return name

@@ -1,4 +1,4 @@
-"""Pictures of the report, as SVG: cost against quality, strategies against each other, intervals side by side."""
+"""Pictures of the report, as SVG: cost against quality, and search strategies against each other."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from plait.evaluation.statistics import Comparison, Interval
 from plait.selection import formats
 from plait.selection.axes import LINE, Box, Placed, Scale, place, powers
-from plait.selection.markup import Html, escape, join, line, svg, tag, text
+from plait.selection.markup import Html, join, line, svg, tag, text
 
 SHADES = 5
 """Steps of the colour scale; more could not be told apart in a small dot."""
@@ -77,8 +76,8 @@ PLOT = Box(66, 12, 1030, 480)
 def front_chart(dots: Sequence[Dot], metric: str, description: str) -> tuple[Html, int]:
     """Every candidate by bytes (log₂) and dev score; returns the picture and how many dots lie below its lower edge."""
     marked = [dot for dot in dots if dot.mark]
-    floor = min([float(np.quantile([dot.score for dot in dots], 0.1)), *(dot.score for dot in marked)])
-    shown = [dot for dot in dots if dot.score >= floor]
+    floor = _floor(dots)
+    shown, marked = ([dot for dot in some if dot.score >= floor] for some in (dots, marked))
     ticks, first, last = powers(min(d.bytes for d in shown), max(d.bytes for d in shown))
     across = Scale(first, last, PLOT.left + 18, PLOT.right - 18)
     up = Scale.over([dot.score for dot in shown], PLOT.bottom, PLOT.top)
@@ -104,6 +103,13 @@ def front_chart(dots: Sequence[Dot], metric: str, description: str) -> tuple[Htm
     title = "Quality against size of every candidate"
     picture = svg("front", (WIDTH, HEIGHT), title, description, *frame, *crowd, _staircase(shown, at), *marks, *words)
     return join([picture, shade.key()]), len(dots) - len(shown)
+
+
+def _floor(dots: Sequence[Dot]) -> float:
+    """The lowest score worth room: far below the crowd and the defaults, tiny codes would press the rest together."""
+    scores = [dot.score for dot in dots]
+    kept = [float(np.quantile(scores, 0.1)), *(dot.score for dot in dots if dot.mark in ("winner", "default"))]
+    return max(min(scores), max(scores) - 3 * (max(scores) - min(kept)))
 
 
 def _grid(up: Scale, left: float = PLOT.left, right: float = PLOT.right) -> list[Html]:
@@ -201,45 +207,3 @@ def _apart(heights: Sequence[float]) -> list[float]:
     for number in sorted(range(len(heights)), key=lambda n: heights[n]):
         out[number] = last = max(heights[number], last + LINE + 1)
     return out
-
-
-class Whiskers:
-    """Dots with their intervals on one axis, drawn one at a time for the rows of a table.
-
-    Args:
-        intervals: all that are to be drawn.
-        reference: where a line runs through every row: the winner.
-    """
-
-    def __init__(self, intervals: Sequence[Interval | Comparison], reference: float) -> None:
-        ends = [end for i in intervals for end in (i.low, i.high) if math.isfinite(end)]
-        self.reference = reference if math.isfinite(reference) else next(iter(ends), 0.0)
-        self.scale = Scale.over([self.reference, *ends], 6, 154)
-
-    def __call__(self, value: float, interval: Interval, best: bool) -> Html:
-        """One dot with its whisker; hidden from screen readers, which have the numbers beside it."""
-        if not all(map(math.isfinite, (value, interval.low, interval.high))):
-            return Html()
-        low, high, middle = self.scale(interval.low), self.scale(interval.high), self.scale(value)
-        drawn = [
-            line(self.scale(self.reference), 0, self.scale(self.reference), 20, "reference"),
-            line(low, 10, high, 10, "whisker"),
-            line(low, 6, low, 14, "whisker"),
-            line(high, 6, high, 14, "whisker"),
-            tag("circle", cx=middle, cy=10, r=4),
-        ]
-        style = "whiskers best" if best else "whiskers"
-        return tag("svg", *drawn, class_=style, viewBox="0 0 160 20", aria_hidden="true")
-
-    def axis(self) -> Html:
-        """Its scale, for the head of the column."""
-        ticks = [(self.scale(value), words) for value, words in self.scale.ticks(3)]
-        drawn = [text(x, 12, words, "middle", "tick") for x, words in ticks if 12 < x < 148]
-        return tag("svg", *drawn, class_="whiskers", viewBox="0 0 160 16", aria_hidden="true")
-
-
-def bar(share: float, words: str, solid: bool) -> Html:
-    """A horizontal bar that fills a share of its row."""
-    width = 100 * min(1.0, max(0.0, share))
-    fill = tag("span", "", style=f"width:{width:.1f}%", class_="fill" if solid else "fill out")
-    return tag("span", tag("span", fill, class_="bar", aria_hidden="true"), " ", escape(words), class_="barred")

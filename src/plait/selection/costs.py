@@ -15,7 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 
 from plait import plan
-from plait.step import Composite, Encoder, Quantiser, walk
+from plait.roles import Encoder, Quantiser
+from plait.step import Composite, walk
 from plait.types import Items
 
 SAMPLE = 64
@@ -89,10 +90,17 @@ def machine() -> dict[str, str]:
             name = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), name)
     except OSError:
         pass
-    return {"system": platform.system(), "processor": name, "cores": str(os.cpu_count()), "python": platform.python_version()}
+    return {
+        "system": platform.system(),
+        "processor": name,
+        "cores": str(os.cpu_count()),
+        "python": platform.python_version(),
+    }
 
 
-def versions(packages: Sequence[str] = ("plait", "numpy", "scipy", "scikit-learn", "torch", "transformers")) -> dict[str, str]:
+def versions(
+    packages: Sequence[str] = ("plait", "numpy", "scipy", "scikit-learn", "torch", "transformers"),
+) -> dict[str, str]:
     """Versions of what took part."""
     found = {}
     for name in packages:

@@ -6,7 +6,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from plait.plan import Strand
+from plait.roles import Pooling
 from plait.selection import labels
 from plait.selection.markup import Html, join, tag
 from plait.selection.search import Candidate
@@ -21,7 +24,7 @@ class Grid:
         cells: row and column to candidate.
         corner: what the rows are.
         rows: layers (or models), in order.
-        columns: poolings, in order.
+        columns: poolings.
     """
 
     name: str
@@ -58,29 +61,31 @@ def grids(candidates: Iterable[Candidate]) -> list[Grid]:
 def heat(grid: Grid) -> Html:
     """The grid as a table, the better the stronger its colour, the best one framed."""
     scores = [candidate.score for candidate in grid.cells.values()]
-    low, high, best = min(scores), max(scores), max(grid.cells.values(), key=lambda c: (c.share, c.score))
-    head = tag("tr", tag("th", grid.corner, scope="col"), *(tag("th", name, scope="col") for name in grid.columns))
+    # a pooling that fails altogether would take all the colour
+    low, high = float(np.quantile(scores, 0.1)), max(scores)
+    best = max(grid.cells.values(), key=lambda c: (c.share, c.score))
+    columns = sorted(grid.columns, key=lambda name: -max(c.score for (_, at), c in grid.cells.items() if at == name))
+    head = tag("tr", tag("th", grid.corner, scope="col"), *(tag("th", name, scope="col") for name in columns))
 
     def one(row: str, column: str) -> Html:
         candidate = grid.cells.get((row, column))
         if candidate is None:
             return tag("td", "")
-        depth = (candidate.score - low) / (high - low) if high > low else 1.0
+        depth = max(0.0, (candidate.score - low) / (high - low)) if high > low else 1.0
         names = [name for name, on in (("best", candidate is best), ("part", candidate.share < 1)) if on]
         value = f"{candidate.score:.3f}".replace("-", "−")
         return tag("td", value, style=f"--v:{100 * depth:.0f}%", class_=" ".join(names) or None)
 
-    rows = [tag("tr", tag("th", row, scope="row"), *(one(row, column) for column in grid.columns)) for row in grid.rows]
+    rows = [tag("tr", tag("th", row, scope="row"), *(one(row, column) for column in columns)) for row in grid.rows]
     table = tag("table", tag("caption", grid.name), tag("thead", head), tag("tbody", join(rows)), class_="heat")
     return tag("div", table, class_="scroll", tabindex="0", role="region", aria_label=grid.name)
 
 
 def _plain(candidates: Iterable[Candidate]) -> Iterable[tuple[Candidate, Strand]]:
     for candidate in candidates:
-        if candidate.is_single and math.isfinite(candidate.score):
-            strand = next(candidate.recipe.strands())
-            if candidate.text == strand.text:
-                yield candidate, strand
+        last = labels.flat(candidate.recipe)[-1]
+        if isinstance(last, Pooling) and math.isfinite(candidate.score):
+            yield candidate, next(candidate.recipe.strands())
 
 
 def _order(strand: Strand) -> tuple[str, bool, int]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from plait.plan import Strand
-from plait.step import Chain, Concat, Encoder, Pooling, Step
+from plait.roles import Encoder, Pooling
+from plait.step import Chain, Concat, Step
 
 _CALL = re.compile(r"(\w+)\((.*)\)", re.DOTALL)
 _FIRST = re.compile(r'\s*"((?:[^"\\]|\\.)*)"')
@@ -23,7 +24,7 @@ def short(step: Step, model: bool = True) -> str:
     'all-MiniLM-L6-v2 · L5 · mean · Pca(64)'
     """
     if isinstance(step, Chain):
-        parts = [short(part, model) for part in step.steps if model or not isinstance(part, Encoder)]
+        parts = [short(part, model) for part in flat(step) if model or not isinstance(part, Encoder)]
         return " · ".join(parts) or str(step)
     if isinstance(step, Concat):
         if len(step.parts) > 2:
@@ -32,6 +33,11 @@ def short(step: Step, model: bool = True) -> str:
     if isinstance(step, Encoder):
         return encoder(str(step))
     return pooling(str(step)) if isinstance(step, Pooling) else _leaf(str(step))
+
+
+def flat(step: Step) -> list[Step]:
+    """The steps of a chain, those of chains within it too."""
+    return [part for inner in step.steps for part in flat(inner)] if isinstance(step, Chain) else [step]
 
 
 def encoder(text: str) -> str:

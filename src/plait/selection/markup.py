@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
-"""Control characters and lone surrogates: no HTML file can hold them."""
+"""Control characters, which a terminal would obey, and lone surrogates, which no file can hold."""
 
 
 class Html(str):
@@ -22,7 +22,16 @@ def escape(text: str) -> Html:
     >>> escape("<b> & co")
     '&lt;b&gt; &amp; co'
     """
-    return text if isinstance(text, Html) else Html(html.escape(_UNSAFE.sub("\ufffd", text)))
+    return text if isinstance(text, Html) else Html(html.escape(clean(text)))
+
+
+def clean(text: str) -> str:
+    r"""The text without what neither a page nor a terminal should be given.
+
+    >>> clean("a\x1b[2J")
+    'a�[2J'
+    """
+    return _UNSAFE.sub("\ufffd", text)
 
 
 def join(parts: Iterable[str], between: str = "") -> Html:

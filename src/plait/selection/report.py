@@ -10,7 +10,7 @@ from pathlib import Path
 from plait.selection import formats, labels, tables
 from plait.selection.charts import Dot, front_chart, strategies_chart
 from plait.selection.heat import grids, heat
-from plait.selection.markup import Html, cell, join, number, table, tag
+from plait.selection.markup import Html, join, tag
 from plait.selection.result import Figure, FindResult
 from plait.selection.search import Candidate
 from plait.selection.verdict import Notice, best_default, notices, second, sentence
@@ -99,7 +99,7 @@ def _notice(notice: Notice) -> Html:
 
 def _front(result: FindResult) -> Iterator[Html]:
     full = [c for c in result.selection.candidates if c.share == 1.0 and math.isfinite(c.score)]
-    kept = [c for c in result.front() if math.isfinite(c.score)]
+    kept = _unlike(c for c in result.front() if math.isfinite(c.score))
     if not kept:
         yield tag("p", "No candidate was scored on the whole dev part.")
         return
@@ -119,22 +119,34 @@ def _front(result: FindResult) -> Iterator[Html]:
     yield tables.front(result, kept)
 
 
+def _unlike(front: Iterable[Candidate]) -> list[Candidate]:
+    """The front with one recipe, the shortest, for each set of equal figures."""
+    kept: dict[tuple[float, int, float], Candidate] = {}
+    for candidate in front:
+        key = (round(candidate.score, 6), candidate.bytes, candidate.milliseconds)
+        if key not in kept or len(candidate.text) < len(kept[key].text):
+            kept[key] = candidate
+    return list(kept.values())
+
+
 def _dots(result: FindResult, full: Sequence[Candidate], kept: Sequence[Candidate]) -> list[Dot]:
-    """Candidates as dots, the most important first: the picture gives labels room in that order."""
-    several = len({strand.source for c in full for strand in c.recipe.strands()}) > 1
+    """Candidates as dots, in the order in which labels get room: the numbers, which have to stand close, come first."""
+    several = len(result.passes) > 1
     numbers = {c.text: number for number, c in enumerate(kept, 1)}
     named = {pick(kept).text for pick in _EXTREMES}
     plain, winner = {figure.recipe for figure in result.defaults.values()}, result.selection.winner.text
 
     def dot(candidate: Candidate) -> Dot:
-        text, name = candidate.text, labels.clip(labels.short(candidate.recipe, several), 56)
-        number = str(numbers.get(text, ""))
-        label = f"{number} {name}".strip() if text in named or text in plain or text == winner else number
-        label = f"winner: {label}" if text == winner else label
+        text = candidate.text
+        number, name = str(numbers.get(text, "")), ""
+        if text in named or text in plain or text == winner:
+            name = labels.clip(labels.short(candidate.recipe, several), 56)
+            name = f"winner: {name}" if text == winner else name
+        label = ". ".join(filter(None, (number, name)))
         mark = "winner" if text == winner else "default" if text in plain else "front" if number else ""
         return Dot(candidate.bytes, candidate.score, candidate.milliseconds, text, label, mark)
 
-    return sorted(map(dot, full), key=lambda d: (_MARKS.index(d.mark), -len(d.label) > -4, -d.score))
+    return sorted(map(dot, full), key=lambda d: (not d.label.isdigit(), _MARKS.index(d.mark), -d.score))
 
 
 _MARKS = ("winner", "default", "front", "")
@@ -220,23 +232,4 @@ def _run(result: FindResult) -> Iterator[Html]:
     if passes:
         yield tag("h3", "What went through the models")
         yield tag("p", claim)
-        yield _passes(result)
-
-
-def _passes(result: FindResult) -> Html:
-    rows = []
-    for name, report in result.passes.items():
-        cut = report.cut_items / max(1, report.items)
-        rows.append(
-            tag(
-                "tr",
-                cell(join([tag("b", labels.source(name)), tag("code", name)]), "first"),
-                number(f"{report.encoded:,}", report.encoded, "texts encoded"),
-                number(f"{report.tokens:,}", report.tokens, "tokens"),
-                number(f"{report.cut_items:,} ({formats.share(cut)})", report.cut_items, "texts cut"),
-                number(f"{report.cut_tokens:,}", report.cut_tokens, "tokens lost"),
-                number(formats.duration(report.seconds), report.seconds, "time"),
-                role="row",
-            )
-        )
-    return table("Passes", ["model", "texts encoded#", "tokens#", "texts cut#", "tokens lost#", "time#"], rows)
+        yield tables.passes(result)

@@ -15,7 +15,7 @@ from plait.data.splits import Protocol
 from plait.data.tasks import Task
 from plait.evaluation.statistics import Comparison, Interval
 from plait.plan import PassReport
-from plait.selection.front import front
+from plait.selection.pareto import front
 from plait.selection.search import Candidate, Selection
 
 
@@ -56,7 +56,11 @@ class Figure:
         }
         if self.against is not None:
             gain = self.against
-            out["gain_of_best"] = {"difference": gain.difference, "interval": [gain.low, gain.high], "p_value": gain.p_value}
+            out["gain_of_best"] = {
+                "difference": gain.difference,
+                "interval": [gain.low, gain.high],
+                "p_value": gain.p_value,
+            }
         return out
 
 
@@ -126,7 +130,9 @@ class FindResult:
             "metric": self.metric,
             "protocol": "nested cross-validation" if self.nested else "train / dev / test",
             "folds": len(self.protocol.folds),
-            "examples": {name: sum(len(getattr(f, name)) for f in self.protocol.folds) for name in ("train", "dev", "test")},
+            "examples": {
+                name: sum(len(getattr(f, name)) for f in self.protocol.folds) for name in ("train", "dev", "test")
+            },
             "candidates": len(self.selection.candidates),
             "skipped": self.selection.skipped,
             "unique_texts": len(self.task.documents) + len(self.task.queries),

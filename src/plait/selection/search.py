@@ -6,15 +6,17 @@ import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from plait.evaluation.scores import Score
 from plait.fusion.search import ConcatSearch
 from plait.fusion.strategies import STRATEGIES
 from plait.selection.costs import Timer, vector_bytes
 from plait.selection.space import Space, chain
-from plait.selection.workbench import Bench
+from plait.selection.workbench import Bench, Slice
 from plait.step import Chain, Composite, Concat
 from plait.types import RecipeError
 
@@ -117,15 +119,13 @@ class Scoreboard:
 
 
 class Search:
-    """Finds the best recipe on one fold.
+    """Finds the best recipe on one fold at a time.
 
     Args:
         space: what may be combined.
-        bench: makes a bench for a share of the fold's train and dev examples.
         timer: for milliseconds a text.
         limits: of the winner.
         board: keeps scores.
-        name: of the fold, in the board's keys.
         strategy: whose concatenation may win; the other strategies run beside it, to be compared.
         episodes: subsets that each strategy may score.
         seed: of every draw.
@@ -135,11 +135,9 @@ class Search:
     def __init__(
         self,
         space: Space,
-        bench: Callable[[float], Bench],
         timer: Timer,
         limits: Limits,
         board: Scoreboard,
-        name: str,
         strategy: str = "ace",
         episodes: int = 30,
         seed: int = 0,
@@ -147,57 +145,78 @@ class Search:
     ) -> None:
         if strategy not in STRATEGIES:
             raise RecipeError(f"strategy is {strategy!r}; expected one of {', '.join(STRATEGIES)}")
-        self.space, self.timer, self.limits, self.board, self.name = space, timer, limits, board, name
+        self.space, self.timer, self.limits, self.board = space, timer, limits, board
         self.strategy, self.episodes, self.seed, self.say = strategy, episodes, seed, say
-        self._bench, self._benches = bench, dict[float, Bench]()
-        self.skipped = 0
+
+    def run(
+        self,
+        name: str,
+        bench: Callable[[float], Bench | Slice],
+        defaults: Sequence[Chain],
+        shares: Sequence[float] = SHARES,
+    ) -> Selection:
+        """Search one fold.
+
+        Args:
+            name: of the fold, in progress and on the scoreboard.
+            bench: makes a bench for a share of the fold's train and dev examples.
+            defaults: each model as it comes; scored beside the candidates, and may win.
+            shares: of the examples at each rung of the halving.
+        """
+        return _FoldSearch(self, name, cache(bench), shares).run(defaults)
+
+
+@dataclass
+class _FoldSearch:
+    """One fold's search: its benches, its name, and what it had to skip."""
+
+    of: Search
+    name: str
+    bench: Callable[[float], Bench | Slice]
+    shares: Sequence[float]
+    skipped: int = 0
 
     def run(self, defaults: Sequence[Chain]) -> Selection:
-        """Search; ``defaults`` are scored beside the candidates and may win."""
+        space = self.of.space
         plain = self._score(defaults, "default", 1.0)
-        grid = self._halve([chain(strand, text) for strand in self.space.strands() for text in self.space.transforms])
+        grid = self._halve([chain(strand, text) for strand in space.strands() for text in space.transforms])
         ranked = sorted([*plain, *(c for c in grid if c.share == 1.0)], key=_rank)
-        parts = spread([c for c in ranked if self._fits_time(c)] or ranked, self.space.parts)
+        parts = spread([c for c in ranked if self._fits_time(c)] or ranked, space.parts)
         searches = self._concatenate(parts)
         found = self._concats(parts, searches)
         bases = [*found[:1], *ranked[:2]]
         compressed = self._score([r for base in bases for r in self._compressions(base.recipe)], "compressed", 1.0)
-        everything = [*plain, *grid, *found, *compressed]
         winner, single, finals = self._choose([*plain, *ranked, *found[:1], *compressed])
-        finished = {c.text: c for c in finals}
-        out = [finished.get(c.text, c) for c in {c.text: c for c in everything}.values()]
-        return Selection(out, winner, single, searches, [c.text for c in parts], self.skipped)
-
-    def bench(self, share: float) -> Bench:
-        """The bench of a share, made once."""
-        if share not in self._benches:
-            self._benches[share] = self._bench(share)
-        return self._benches[share]
+        scored = {c.text: c for c in [*plain, *grid, *found, *compressed]} | {c.text: c for c in finals}
+        return Selection(list(scored.values()), winner, single, searches, [c.text for c in parts], self.skipped)
 
     def _score(self, recipes: Iterable[Composite], stage: str, share: float) -> list[Candidate]:
-        out, todo = [], list(recipes)
+        out: list[Candidate] = []
+        todo = list(recipes)
         for number, recipe in enumerate(todo):
-            if self.limits.late() and out:
+            if self.of.limits.late() and out:
                 self.skipped += len(todo) - number
                 break
-            self.say(stage, number, len(todo))
+            self.of.say(f"{self.name}: {stage}", number, len(todo))
             out.append(self._candidate(recipe, stage, share))
-        self.say(stage, len(todo), len(todo))
+        self.of.say(f"{self.name}: {stage}", len(todo), len(todo))
         return out
 
     def _candidate(self, recipe: Composite, stage: str, share: float, score: float | None = None) -> Candidate:
         bench = self.bench(share)
         if score is None:
-            score = self.board.get(f"{self.name}/{share}/quick/{recipe}", lambda: bench.quick(recipe))
-        return Candidate(recipe, stage, share, score, vector_bytes(recipe, bench.width(recipe)), self.timer.milliseconds(recipe))
+            score = self.of.board.get(f"{self.name}/{share}/quick/{recipe}", lambda: bench.quick(recipe))
+        return Candidate(
+            recipe, stage, share, score, vector_bytes(recipe, bench.width(recipe)), self.of.timer.milliseconds(recipe)
+        )
 
     def _halve(self, recipes: Sequence[Composite]) -> list[Candidate]:
         """Score all on a small share, the best third on the next; the others keep their first score."""
         left, done = list(recipes), list[Candidate]()
-        for rung, share in enumerate(SHARES):
+        for rung, share in enumerate(self.shares):
             scored = sorted(self._score(left, "grid", share), key=_rank)
-            last = rung == len(SHARES) - 1
-            keep = len(scored) if last else max(self.space.parts, round(len(scored) * KEEP))
+            last = rung == len(self.shares) - 1
+            keep = len(scored) if last else max(self.of.space.parts, round(len(scored) * KEEP))
             done += scored if last else scored[keep:]
             left = [c.recipe for c in scored[:keep]]
         return done
@@ -206,28 +225,28 @@ class Search:
         """Every strategy, at equal numbers of evaluations; the weights are refined for each in the same way."""
         if len(parts) < 2:
             return {}
-        scores: list[Callable[[np.ndarray], float]] = []
+        scores: list[Callable[[np.ndarray], Score]] = []
 
         def score(weights: np.ndarray) -> float:
             if not scores:
                 scores.append(self.bench(1.0).concatenations([part.recipe for part in parts]))
             key = f"{self.name}/concat/{'+'.join(p.text for p in parts)}/{weights.tolist()}"
-            return self.board.get(key, lambda: scores[0](weights)) if self._allowed(parts, weights) else 0.0
+            return self.of.board.get(key, lambda: scores[0](weights).value) if self._allowed(parts, weights) else 0.0
 
         out = {}
         for number, strategy in enumerate(STRATEGIES):
-            self.say(f"concatenations: {strategy}", number, len(STRATEGIES))
+            self.of.say(f"{self.name}: concatenations, {strategy}", number, len(STRATEGIES))
             search = ConcatSearch(
-                [p.recipe for p in parts], strategy, self.episodes, weighted=True, random_state=self.seed
+                [p.recipe for p in parts], strategy, self.of.episodes, weighted=True, random_state=self.of.seed
             )
             out[strategy] = search.search(score)
-        self.say("concatenations", len(STRATEGIES), len(STRATEGIES))
+        self.of.say(f"{self.name}: concatenations", len(STRATEGIES), len(STRATEGIES))
         return out
 
     def _concats(self, parts: Sequence[Candidate], searches: dict[str, ConcatSearch]) -> list[Candidate]:
         """The best concatenation of each strategy, the chosen strategy's first."""
         out = []
-        for strategy in sorted(searches, key=lambda name: name != self.strategy):
+        for strategy in sorted(searches, key=lambda name: name != self.of.strategy):
             search = searches[strategy]
             recipe = search.concat if len(search.concat.parts) > 1 else search.concat.parts[0]
             if isinstance(recipe, Composite):
@@ -235,18 +254,18 @@ class Search:
         return out
 
     def _allowed(self, parts: Sequence[Candidate], weights: np.ndarray) -> bool:
-        if self.limits.milliseconds is None:
+        if self.of.limits.milliseconds is None:
             return True
         chosen = Concat([part.recipe for part, weight in zip(parts, weights, strict=True) if weight > 0])
-        return self.timer.milliseconds(chosen) <= self.limits.milliseconds
+        return self.of.timer.milliseconds(chosen) <= self.of.limits.milliseconds
 
     def _compressions(self, recipe: Composite) -> list[Chain]:
         """The recipe at every narrower width and fewer bits."""
         if recipe.quantiser is not None:
             return []
         full = self.bench(1.0).width(recipe)
-        cuts = ["", *(f"Pca({width})" for width in self.space.widths if width < full)]
-        quantisers = [{32: "", 8: "Int8()", 1: "Binary()"}[bits] for bits in self.space.bits]
+        cuts = ["", *(f"Pca({width})" for width in self.of.space.widths if width < full)]
+        quantisers = [{32: "", 8: "Int8()", 1: "Binary()"}[bits] for bits in self.of.space.bits]
         return [chain(recipe, cut, bits) for cut in cuts for bits in quantisers if cut or bits]
 
     def _choose(self, candidates: Sequence[Candidate]) -> tuple[Candidate, Candidate, list[Candidate]]:
@@ -269,14 +288,14 @@ class Search:
 
     def _finish(self, candidate: Candidate) -> Candidate:
         key = f"{self.name}/final/{candidate.text}"
-        final = self.board.get(key, lambda: self.bench(1.0).score(candidate.recipe).value)
+        final = self.of.board.get(key, lambda: self.bench(1.0).score(candidate.recipe).value)
         return Candidate(**{**vars(candidate), "final": final})
 
     def _fits(self, candidate: Candidate) -> bool:
-        return self._fits_time(candidate) and (self.limits.bytes is None or candidate.bytes <= self.limits.bytes)
+        return self._fits_time(candidate) and (self.of.limits.bytes is None or candidate.bytes <= self.of.limits.bytes)
 
     def _fits_time(self, candidate: Candidate) -> bool:
-        return self.limits.milliseconds is None or candidate.milliseconds <= self.limits.milliseconds
+        return self.of.limits.milliseconds is None or candidate.milliseconds <= self.of.limits.milliseconds
 
 
 def spread(ranked: Sequence[Candidate], size: int) -> list[Candidate]:

@@ -7,12 +7,14 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from plait.encoders.packaged import PACKAGED, named
 from plait.encoders.static import StaticTable
 from plait.encoders.transformer import Transformer
 from plait.recipe import parse
-from plait.step import Chain, Encoder, LayerMix, Step
+from plait.roles import Encoder, LayerMix
+from plait.step import Chain, Step
 from plait.types import RecipeError
 
 POOLING_OF = {
@@ -71,7 +73,9 @@ class Space:
         known = {field.name for field in fields(cls)}
         if unknown := set(given) - known:
             raise RecipeError(f"{path} has {', '.join(sorted(unknown))}; a space has {', '.join(sorted(known))}")
-        values = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in given.items()
+        }
         values.setdefault("models", tuple(models))
         return cls(**values)
 
@@ -110,7 +114,7 @@ def encoder(model: str) -> Encoder:
     if "(" in model:
         step = parse_step(model)
         if not isinstance(step, Encoder):
-            raise RecipeError(f"{model} is no encoder; give the name of a model or e.g. Transformer(\"name\")")
+            raise RecipeError(f'{model} is no encoder; give the name of a model or e.g. Transformer("name")')
         return step
     return StaticTable(model) if _is_table(model) else Transformer(model)
 
@@ -132,18 +136,15 @@ def _is_table(model: str) -> bool:
 
 
 def default_recipe(step: Encoder) -> Chain:
-    """What a user gets who takes the model as it is: last layer, the checkpoint's own pooling (mean if it names none)."""
+    """The model as it comes: last layer, the pooling that the checkpoint names, or mean if it names none."""
     pooling = step.host.card.pooling if isinstance(step, Transformer) else "mean"
     return chain(step, "", POOLING_OF[pooling or "mean"])
 
 
 def chain(first: Step, *texts: str) -> Chain:
     """A chain of a step and further steps given as text; "" adds nothing."""
-    out = Chain([first])
-    for text in texts:
-        if text:
-            out = Chain([*out.steps, *parse(text).children()])
-    return out
+    more = [step for text in texts if text for step in parse(text).children()]
+    return Chain([*(first.steps if isinstance(first, Chain) else [first]), *more])
 
 
 def parse_step(text: str) -> Step:

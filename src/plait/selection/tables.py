@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from plait.fusion.search import ConcatSearch
-from plait.selection import formats
-from plait.selection.charts import Whiskers, bar
+from plait.selection import formats, labels
 from plait.selection.markup import Html, cell, join, number, table, tag
 from plait.selection.result import FindResult
 from plait.selection.search import Candidate
 from plait.selection.verdict import Ranked, ranked
+from plait.selection.whiskers import Whiskers, bar
 
 LISTED = 30
 """Candidates in the table; all of them stand in ``results.parquet``."""
@@ -98,8 +99,8 @@ def _ranked(row: Ranked, whiskers: Whiskers) -> Html:
 
 def candidates(result: FindResult) -> Html:
     """The best candidates by dev score."""
-    whole = [c for c in result.selection.candidates if c.share == 1.0]
-    best = sorted(whole, key=lambda c: (-c.score, c.bytes, c.text))[:LISTED]
+    whole = [c for c in result.selection.candidates if c.share == 1.0 and math.isfinite(c.score)]
+    best = sorted(whole, key=lambda c: (-c.score, c.bytes))[:LISTED]
     caption = f"The {len(best)} best of {formats.count(len(whole), 'candidate')} that were scored on the whole dev part"
     made = _listed(caption, best, result)
     rest = len(result.selection.candidates) - len(whole)
@@ -176,11 +177,11 @@ def strategies(result: FindResult, searches: Mapping[str, ConcatSearch]) -> Html
     """Each search's best."""
     rows = []
     for name, search in sorted(searches.items(), key=lambda item: -float(item[1].scores_.max())):
-        best = float(search.scores_.max())
+        best, standing = float(search.scores_.max()), "may win" if name == result.strategy else "for comparison"
         chosen = [(n + 1, float(weight)) for n, weight in enumerate(search.weights_) if weight]
         parts = ", ".join(f"{n}" if weight == 1 else f"{n} × {weight:g}" for n, weight in chosen)
         cells = [
-            cell(join([tag("b", name), "may win" if name == result.strategy else "for comparison"]), "first"),
+            cell(join([tag("b", name), tag("span", standing, class_="sub")]), "first"),
             tag("td", parts, role="cell", data_label="parts × weights"),
             number(formats.score(best), best, "dev"),
             number(f"{len(search.scores_)}", len(search.scores_), "evaluations"),
@@ -188,6 +189,26 @@ def strategies(result: FindResult, searches: Mapping[str, ConcatSearch]) -> Html
         rows.append(tag("tr", *cells, role="row"))
     caption = "Best concatenation of each strategy, by the numbers of its parts"
     return table(caption, ["strategy", "parts × weights", "dev#", "evaluations#"], rows)
+
+
+def passes(result: FindResult) -> Html:
+    """What went through each model, and what was cut."""
+    rows = []
+    for name, report in result.passes.items():
+        cut = report.cut_items / max(1, report.items)
+        rows.append(
+            tag(
+                "tr",
+                cell(join([tag("b", labels.source(name)), tag("code", name)]), "first"),
+                number(f"{report.encoded:,}", report.encoded, "texts encoded"),
+                number(f"{report.tokens:,}", report.tokens, "tokens"),
+                number(f"{report.cut_items:,} ({formats.share(cut)})", report.cut_items, "texts cut"),
+                number(f"{report.cut_tokens:,}", report.cut_tokens, "tokens lost"),
+                number(formats.duration(report.seconds), report.seconds, "time"),
+                role="row",
+            )
+        )
+    return table("Passes", ["model", "texts encoded#", "tokens#", "texts cut#", "tokens lost#", "time#"], rows)
 
 
 def facts(pairs: Mapping[str, str]) -> Html:

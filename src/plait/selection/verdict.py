@@ -9,7 +9,7 @@ from plait.evaluation.statistics import Comparison
 from plait.selection import formats, labels
 from plait.selection.markup import Html, escape, join, tag
 from plait.selection.result import Figure, FindResult
-from plait.step import Chain, Composite, Concat
+from plait.step import Composite, Concat
 
 CUT_ALARM = 0.01
 """Share of cut texts from which the verdict says so."""
@@ -72,7 +72,7 @@ def sentence(result: FindResult) -> Html:
 
 
 def _subject(recipe: Composite) -> str:
-    first, *after = recipe.children() if isinstance(recipe, Chain) else [recipe]
+    first, *after = labels.flat(recipe)
     if not isinstance(first, Concat):
         return labels.short(recipe)
     return " · ".join([f"A concatenation of {len(first.parts)} parts", *map(labels.short, after)])
@@ -84,6 +84,9 @@ def second(result: FindResult) -> Html:
     if result.selection.winner.is_single and not result.nested:
         tried = result.selection.searches
         return escape("No concatenation did better on the dev part." if tried else "It is a single strand.")
+    default = best_default(result)
+    if default and (single.test, single.against) == (default[1].test, default[1].against):
+        return escape("The best single strand scores the same as that default.")
     if single.against is None or (single.recipe == best.recipe and single.test == best.test):
         return escape("The winner is also the best single strand.")
     return join(["It is ", _against(single.against, "the best single strand"), "."])
@@ -121,9 +124,10 @@ class Notice:
 def notices(result: FindResult) -> Iterator[Notice]:
     """What stands right under the verdict."""
     if result.task.proxy:
+        made_up = result.task.proxy.rstrip(".")
         body = (
-            f"The data has no labels, so they were made up: {result.task.proxy.rstrip('.')}. The figures say how well "
-            "a recipe does that, which may not be what you want it for. Label some examples and run again."
+            f"{made_up[:1].upper()}{made_up[1:]}. The figures say how well a recipe does that, which may not be what "
+            "you want it for. Label some examples and run again."
         )
         yield Notice("The labels are a proxy", body, True)
     cuts = [
@@ -142,8 +146,8 @@ def notices(result: FindResult) -> Iterator[Notice]:
         folds = len(result.protocol.folds)
         body = (
             f"The data has no split, so the whole search ran {folds} times, each time without one part of the data, "
-            "and was tested on that part. Test figures are those of the procedure, selection included. The recipe below "
-            "was then chosen on all the data."
+            "and was tested on that part. Test figures are those of the procedure, selection included. The recipe "
+            "below was then chosen on all the data."
         )
         yield Notice(f"Nested cross-validation, {folds} folds", body, False)
 

@@ -16,8 +16,9 @@ from plait.evaluation.embedded import Embedded
 from plait.evaluation.evaluators import Evaluator
 from plait.evaluation.scores import Score
 from plait.fusion.strategies import Weights
-from plait.step import Chain, Composite, Pooling, walk
-from plait.types import Floats, Ints, ranges
+from plait.roles import Pooling
+from plait.step import Chain, Composite, walk
+from plait.types import Floats, Ints, Items, ranges
 
 FIT_ROWS = 20_000
 """Rows that transforms learn from at most: a mean and a covariance need no more."""
@@ -78,6 +79,7 @@ class Bench:
             learn_units = np.sort(rng.choice(learn_units, FIT_ROWS, replace=False))
         self.learn_rows = self.unit_rows[learn_units]
         self._widths: dict[str, int] = {}
+        self._scores: dict[str, Score] = {}
 
     def fitted(self, recipe: Composite) -> Composite:
         """A copy of the recipe, its transforms fitted on the train rows (for retrieval: on the corpus)."""
@@ -104,16 +106,20 @@ class Bench:
 
     def score(self, recipe: Composite) -> Score:
         """The candidate's score with the task's own head, and what a bootstrap needs."""
-        return self.evaluator.evaluate(self.embed(recipe), self.fit, self.on)
+        text = str(recipe)
+        if text not in self._scores:
+            self._scores[text] = self.evaluator.evaluate(self.embed(recipe), self.fit, self.on)
+        return self._scores[text]
 
     def quick(self, recipe: Composite) -> float:
         """The candidate's score with the head of `concatenations`: closed-form where the task's own head is not."""
-        return self.concatenations([recipe])(np.ones(1))
+        if isinstance(self.on, Judgements | Pairs):
+            return self.score(recipe).value
+        return self.concatenations([recipe])(np.ones(1)).value
 
-    def concatenations(self, parts: Sequence[Composite]) -> Callable[[Weights], float]:
+    def concatenations(self, parts: Sequence[Composite]) -> Callable[[Weights], Score]:
         """A function that scores weighted concatenations of parts, without making one."""
-        score = self.evaluator.additive([self.embed(part) for part in parts], self.fit, self.on)
-        return lambda weights: score(weights).value
+        return self.evaluator.additive([self.embed(part) for part in parts], self.fit, self.on)
 
     def width(self, recipe: Composite) -> int:
         """Numbers in one vector before compression."""
@@ -122,17 +128,46 @@ class Bench:
         return self._widths[str(recipe)]
 
 
+class Slice:
+    """Some examples of a bench, for tasks that learn nothing: folds share every score instead of computing their own.
+
+    Args:
+        bench: over all the examples.
+        positions: the examples that this slice looks at.
+    """
+
+    def __init__(self, bench: Bench, positions: Ints) -> None:
+        self.bench, self.positions = bench, positions
+        self.width, self.fitted = bench.width, bench.fitted
+
+    def score(self, recipe: Composite) -> Score:
+        """As in `Bench`."""
+        return self._part(self.bench.score(recipe))
+
+    def quick(self, recipe: Composite) -> float:
+        """As in `Bench`."""
+        return self.score(recipe).value
+
+    def concatenations(self, parts: Sequence[Composite]) -> Callable[[Weights], Score]:
+        """As in `Bench`."""
+        score = self.bench.concatenations(parts)
+        return lambda weights: self._part(score(weights))
+
+    def _part(self, score: Score) -> Score:
+        return Score.of(score.metric, score.kind, *(array[self.positions] for array in score.examples))
+
 
 def join(a: Part, b: Part) -> Part:
     """The examples of both parts; of one when they are the same."""
-    if a is b:
-        return a
-    pairs = zip(vars(a).values(), vars(b).values(), strict=True)
-    return type(a)(*(x + y if isinstance(x, tuple) else np.concatenate([x, y]) for x, y in pairs))
+    return a if a is b else a.join(b)  # type: ignore[arg-type]
 
 
 def _pass(
-    leaves: Sequence[plan.Strand], items: Sequence[str] | Sequence[tuple[str, ...]], role: str, bank: Bank | None, progress: plan.Progress | None
+    leaves: Sequence[plan.Strand],
+    items: Items,
+    role: str,
+    bank: Bank | None,
+    progress: plan.Progress | None,
 ) -> tuple[dict[str, Floats], dict[str, plan.PassReport]]:
     vectors: dict[str, Floats] = {}
     reports: dict[str, plan.PassReport] = {}
@@ -174,7 +209,9 @@ def _compact(task: Task, parts: Sequence[Part]) -> tuple[Ints, list[Part]]:
 def _renumber(part: Part, rows: Ints) -> Part:
     if isinstance(part, Pairs):
         return replace(part, left=np.searchsorted(rows, part.left), right=np.searchsorted(rows, part.right))
-    return replace(part, rows=np.searchsorted(rows, part.rows))  # type: ignore[call-arg]
+    if isinstance(part, Labels | Tags):
+        return replace(part, rows=np.searchsorted(rows, part.rows))
+    return part
 
 
 def _sample(part: Part, share: float, rng: np.random.Generator, least: int = 200) -> Part:

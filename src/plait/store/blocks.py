@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plait import plan
-from plait.step import Chain, Composite, Encoder, walk
+from plait.roles import Encoder
+from plait.step import Chain, Composite, walk
 from plait.types import Codes
 
 STATIC_BLOCK = 8192
@@ -97,9 +98,10 @@ def encode_block(recipe: Composite, texts: Sequence[str], role: str, told: Told 
     given: dict[str, NDArray[np.float32]] = {}
     reports: list[plan.PassReport] = []
     for number, strands in enumerate(sources.values()):
+        read = sum(report.tokens for report in reports)
 
-        def progress(_label: str, done: int, total: int, before: int = number) -> None:
-            told((before + done / max(1, total)) / len(sources), done + sum(report.tokens for report in reports))
+        def progress(_: str, done: int, total: int, before: int = number, read: int = read) -> None:
+            told((before + done / max(1, total)) / len(sources), read + done)
 
         prompted = cast(Encoder, strands[0].encoder).prompted(list(place), role)
         vectors, report = plan.run(strands, prompted, None, progress)

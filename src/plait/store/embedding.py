@@ -97,15 +97,16 @@ def embed(
     settings = {"recipe": str(recipe), "fingerprint": fingerprint, "role": role, "block": size}
     shards = Shards(out.with_name(out.name + ".part"), layout, settings, resume)
     paths, counts, reused = _blocks(recipe, texts, role, size, shards, told)
-    rows = sum(count.rows for count in counts)
+    rows, tokens = sum(count.rows for count in counts), sum(count.tokens for count in counts)
+    cut_texts, cut_tokens = sum(count.cut_texts for count in counts), sum(count.cut_tokens for count in counts)
     facts = {
         **settings,
         "rows": rows,
         "dtype": layout.dtype,
         "width": layout.width,
-        "tokens": sum(count.tokens for count in counts),
-        "cut_texts": sum(count.cut_texts for count in counts),
-        "cut_tokens": sum(count.cut_tokens for count in counts),
+        "tokens": tokens,
+        "cut_texts": cut_texts,
+        "cut_tokens": cut_tokens,
     }
     need_space(shards.folder, sum(path.stat().st_size for path in paths))
     if out.suffix == ".npy":
@@ -116,8 +117,7 @@ def embed(
         _join_parquet(paths, shards.schema, facts, pack(recipe), shards.folder / "whole.parquet")
         os.replace(shards.folder / "whole.parquet", out)
     shutil.rmtree(shards.folder)
-    totals = (int(facts[name]) for name in ("tokens", "cut_texts", "cut_tokens"))  # type: ignore[call-overload]
-    return Embedding(out, rows, layout, *totals, reused=reused, fingerprint=fingerprint)
+    return Embedding(out, rows, layout, tokens, cut_texts, cut_tokens, reused, fingerprint)
 
 
 def _blocks(

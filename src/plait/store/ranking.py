@@ -6,7 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
+from plait.compression.binary import Binary
+from plait.compression.search import search_codes
+from plait.roles import Quantiser
 from plait.step import Composite, unit_rows
 from plait.store.blocks import Layout
 from plait.types import Floats, Ints, RecipeError
@@ -19,7 +23,7 @@ class Hit:
     Attributes:
         id: the record's own, or its number.
         text: the text.
-        score: cosine for float vectors; for codes what `plait.compression.search.search_codes` gives.
+        score: the cosine of the query with the vector, or with what the code decodes to.
         metadata: what else the record held.
     """
 
@@ -56,6 +60,29 @@ def top(query: Floats, blocks: Iterable[Floats], k: int) -> tuple[Ints, Floats]:
         best = np.lexsort((numbers, -scores))[:k]
         numbers, scores, start = numbers[best], scores[best], start + len(block)
     return numbers, scores.astype(np.float32)
+
+
+def top_codes(
+    query: Floats, blocks: Iterable[NDArray[np.generic]], quantiser: Quantiser, k: int
+) -> tuple[Ints, Floats]:
+    """The k codes nearest to a float query, by the cosine with what they decode to: what an evaluation ranks by, too.
+
+    Binary codes go by their Hamming distance first, as `plait.compression.search.search_codes` says.
+
+    Args:
+        query: ``[1, D]``.
+        blocks: ``[N, B]`` arrays, one after the other.
+        quantiser: the fitted step that made them.
+        k: how many.
+    """
+    if not isinstance(quantiser, Binary):
+        return top(query, map(quantiser.inverse_transform, blocks), k)
+    codes = np.concatenate(list(blocks)).view(np.uint8)
+    numbers, scores = search_codes(query, codes, quantiser, k)
+    length = np.linalg.norm(query) * np.sqrt(query.shape[1])
+    if quantiser.rescore and length:
+        scores = scores / np.float32(length)
+    return numbers[0], scores[0]
 
 
 def check_same(where: object, text: str, fingerprint: str, recipe: Composite) -> None:

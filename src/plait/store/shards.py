@@ -111,7 +111,8 @@ def matrix(column: pa.Array | pa.ChunkedArray, layout: Layout) -> np.ndarray[Any
     if isinstance(column, pa.ChunkedArray):
         parts = [matrix(chunk, layout) for chunk in column.chunks]
         return np.concatenate([np.zeros((0, layout.width), layout.dtype), *parts])
-    return column.flatten().to_numpy(zero_copy_only=False).reshape(-1, layout.width).astype(layout.dtype, copy=False)
+    flat: np.ndarray[Any, Any] = column.flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(-1, layout.width).astype(layout.dtype, copy=False)
 
 
 def need_space(folder: Path, size: float) -> None:

@@ -17,11 +17,10 @@ import numpy as np
 import pyarrow as pa
 
 from plait._lazy import need
-from plait.compression.search import search_codes
 from plait.recipe import load, save
 from plait.step import Composite, unit_rows
 from plait.store.blocks import Block, Layout, Told, batched, block_size, encode_block, encode_query
-from plait.store.ranking import Hit, check_same
+from plait.store.ranking import Hit, check_same, top_codes
 from plait.store.shards import fixed_lists, matrix, need_space
 from plait.types import DataError, RecipeError
 
@@ -30,6 +29,7 @@ WRITE = 16_384
 TIES = 100
 """Rows fetched beyond the k asked for, so that equal texts come in the order in which they were added."""
 _NAME = "items"
+
 
 @dataclass(frozen=True)
 class Record:
@@ -179,11 +179,11 @@ class Table:
             raise RecipeError(f"k is {k}; expected how many results to return, 1 or more")
         vector = encode_query(self.recipe, query)
         if self.recipe.quantiser is not None:
-            numbers, scores = search_codes(vector, self._codes, self.recipe.quantiser, k)
-            found = self._handle.take_offsets(numbers[0].tolist()).to_arrow()
-            place = {int(n): row for row, n in enumerate(found.column("row").to_pylist())}
-            rows = found.take([place[int(n)] for n in numbers[0]])
-            return _hits(rows, scores[0].tolist())
+            blocks = (self._codes[start : start + WRITE] for start in range(0, len(self._codes), WRITE))
+            numbers, scores = top_codes(vector, blocks, self.recipe.quantiser, k)
+            found = self._handle.take_offsets(numbers.tolist()).to_arrow()
+            place = {number: row for row, number in enumerate(found.column("row").to_pylist())}
+            return _hits(found.take([place[number] for number in numbers.tolist()]), scores.tolist())
         ask = self._handle.search(unit_rows(vector)[0]).distance_type("dot").bypass_vector_index().limit(k + TIES)
         rows = ask.select(["row", "id", "text", "metadata", "_distance"]).to_arrow()
         rows = rows.sort_by([("_distance", "ascending"), ("row", "ascending")])[:k]
@@ -203,7 +203,7 @@ class Table:
         return pa.record_batch(
             [
                 pa.array(numbers, pa.int64()),
-                pa.array([str(n) if r.id is None else r.id for n, r in zip(numbers, records, strict=True)], pa.string()),
+                pa.array([record.id or str(n) for n, record in zip(numbers, records, strict=True)], pa.string()),
                 pa.array([record.text for record in records], pa.string()),
                 pa.array([_json(record) for record in records], pa.string()),
                 fixed_lists(values),

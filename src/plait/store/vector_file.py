@@ -10,13 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from plait.compression.search import search_codes
 from plait.step import Composite
 from plait.store.blocks import Layout, encode_query
 from plait.store.packed_recipe import unpack
-from plait.store.ranking import Hit, check_same, top
+from plait.store.ranking import Hit, check_same, top, top_codes
 from plait.store.shards import matrix
-from plait.types import DataError, Floats, Ints, RecipeError
+from plait.types import DataError, Floats, Ints
 
 
 class VectorFile:
@@ -90,10 +89,7 @@ class VectorFile:
     def _best(self, query: Floats, recipe: Composite, k: int) -> tuple[Ints, Floats]:
         if recipe.quantiser is None:
             return top(query, self.blocks(), k)
-        if k < 1:
-            raise RecipeError(f"k is {k}; expected how many results to return, 1 or more")
-        numbers, scores = search_codes(query, np.concatenate(list(self.blocks())), recipe.quantiser, k)
-        return numbers[0], scores[0]
+        return top_codes(query, self.blocks(), recipe.quantiser, k)
 
     def _texts(self, numbers: Ints) -> dict[int, str]:
         """Texts of some rows; only the row groups that hold them are read."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from plait.step import HostStep
+from plait.roles import HostStep
 from plait.types import RecipeError
 
 

@@ -8,7 +8,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from plait.step import Transform
+from plait.roles import Transform
 from plait.transforms.rows import checked, checked_sample, learned
 from plait.types import Floats, RecipeError
 

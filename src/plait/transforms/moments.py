@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from plait.step import Transform
+from plait.roles import Transform
 from plait.transforms.rows import Doubles, Rows, blocks, checked_sample
 from plait.types import RecipeError
 

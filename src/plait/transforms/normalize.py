@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from numpy.typing import ArrayLike
 
-from plait.step import Transform, unit_rows
+from plait.roles import Transform
+from plait.step import unit_rows
 from plait.transforms.rows import checked
 from plait.types import Floats
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from plait.step import Transform
+from plait.roles import Transform
 from plait.transforms.rows import checked
 from plait.types import Floats, RecipeError
 

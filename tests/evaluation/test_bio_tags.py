@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.evaluation import spans
-from plait.evaluation.spans import looks_spanned
+from plait.evaluation.bio_tags import looks_spanned
 
 CASES = {
     "": [],

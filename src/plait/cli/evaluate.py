@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from plait.cli.arguments import pairs_of, recipe_of
+from plait.cli.arguments import COLUMNS, DATA, JSON, RECIPE, TASK, pairs_of, recipe_of
 from plait.cli.terminal import Stages, interruptible, out, warn
 
 if TYPE_CHECKING:
+    from plait.data.tasks import Kind
     from plait.evaluation.judge import Judgement
 
-EXAMPLES = {
-    "eval": """
-    Examples:
+EXAMPLES = """
+Examples:
 
-    plait eval runs/demo/model demo:scifact
+plait eval runs/demo/model demo:scifact
 
-    plait eval 'StaticTable("wordllama") | MeanPool()' mine.csv --column label=intent --json
-    """
-}
-RECIPE = typer.Argument(metavar="RECIPE", help="A folder that plait find saved, or a recipe's text.", show_default=False)
-DATA = typer.Argument(metavar="DATA", help="A file, a folder, demo:NAME (a sample), or hf:OWNER/NAME.", show_default=False)
-COLUMN = typer.Option("--column", metavar="ROLE=COLUMN", help="Which column holds what, e.g. label=intent. Repeatable.")
+plait eval 'StaticTable("wordllama") | MeanPool()' mine.csv --column label=intent --json
+"""
 
 
 def evaluate(
     recipe: Annotated[str, RECIPE],
     data: Annotated[str, DATA],
-    task: Annotated[str | None, typer.Option(help="Its kind, when the columns do not tell.")] = None,
+    task: Annotated[str | None, TASK] = None,
     part: Annotated[str, typer.Option(help="test, or dev while choices are still made.")] = "test",
     seed: Annotated[int, typer.Option(help="Of missing splits and of the bootstrap.")] = 0,
-    column: Annotated[list[str] | None, COLUMN] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    column: Annotated[list[str] | None, COLUMNS] = None,
+    as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Score a recipe on your data, with a 95 % interval.
 
@@ -46,7 +42,7 @@ def evaluate(
         from plait.evaluation.judge import judge
 
         step = recipe_of(recipe)
-        read_ = read(data, task=task, columns=columns or None, seed=seed)
+        read_ = read(data, task=cast("Kind | None", task), columns=columns or None, seed=seed)
         found = judge(step, read_, part, seed, lambda label, done, total: stages(label, done, total, "tokens"))
     if as_json:
         typer.echo(json.dumps(_facts(found, str(step), data, part), indent=1, ensure_ascii=False))
@@ -59,8 +55,8 @@ def evaluate(
         warn(f"{found.cut_texts:,} texts were cut by the length limit")
     over = f", {found.folds} folds" if found.folds > 1 else ""
     low, high = found.interval.low, found.interval.high
-    score = found.score
-    out().print(f"{score.metric} {score.value:.4f}  95 % interval {low:.4f} to {high:.4f}  ({part}, n = {len(score):,}{over})")
+    what = f"({part}, n = {len(found.score):,}{over})"
+    out().print(f"{found.score.metric} {found.score.value:.4f}  95 % interval {low:.4f} to {high:.4f}  {what}")
 
 
 def _facts(found: Judgement, recipe: str, data: str, part: str) -> dict[str, object]:

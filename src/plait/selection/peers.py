@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -13,23 +14,27 @@ from tokenizers import Tokenizer
 
 from plait import __version__, plan
 from plait.encoders.static import StaticTable
-from plait.encoders.transformer import Transformer
-from plait.encoders.weights import Weights, find_weights, is_table
+from plait.encoders.weights import Weights, find_weights
 from plait.evaluation.ranking import top_k
 from plait.evaluation.speed import Contender
-from plait.step import Chain, unit_rows
+from plait.roles import Encoder
+from plait.selection.space import default_recipe, encoder
+from plait.step import unit_rows
 from plait.types import Floats
 
-HOST_TEXTS, TABLE_TEXTS = 256, 2048
+LEAST, MOST = 16, 2048
+"""Texts of a timing: as many as plait encodes in `SECONDS`, within these."""
+SECONDS = 1.0
 VECTORS, QUERIES, WIDTH, FOUND = 50_000, 64, 256, 10
 
 
 def encoders(name: str) -> tuple[list[Contender], list[str]]:
     """Contenders that encode with one model, plait first, and a line about each peer that is not installed."""
-    table = is_table(name)
-    texts = _texts(TABLE_TEXTS if table else HOST_TEXTS)
-    runs = [(f"plait {__version__}", _plait(name, table)), *_peers(name, table)]
-    peer = "model2vec" if table else "sentence-transformers"
+    step = encoder(name)
+    mine = _plait(step)
+    texts = _enough(mine, _texts(MOST))
+    runs = [(f"plait {__version__}", mine), *_peers(name, step)]
+    peer = "model2vec" if isinstance(step, StaticTable) else "sentence-transformers"
     missing = [] if len(runs) > 1 else [f"{peer} is not installed: {name} is timed without it"]
     return [
         Contender(f"encode {name}", who, len(texts), "texts", lambda run=run: run(texts), worst_cosine)  # type: ignore[misc]
@@ -45,7 +50,8 @@ def searchers() -> tuple[list[Contender], list[str]]:
     what = f"search {VECTORS:,} × {WIDTH}"
 
     def numpy_search() -> NDArray[np.generic]:
-        return top_k(queries @ vectors.T, FOUND)[0]
+        found: NDArray[np.generic] = top_k(queries @ vectors.T, FOUND)
+        return found
 
     found = [Contender(what, f"plait {__version__}", QUERIES, "queries", numpy_search, overlap)]
     if not find_spec("faiss"):
@@ -60,7 +66,8 @@ def searchers() -> tuple[list[Contender], list[str]]:
 
 def starters() -> dict[str, list[str]]:
     """Imports and commands whose start is timed."""
-    commands = {"python": ["-c", "pass"], "import plait": ["-c", "import plait"], "plait --help": ["-m", "plait", "--help"]}
+    commands = {"python": ["-c", "pass"], "import plait": ["-c", "import plait"]}
+    commands["plait --help"] = ["-m", "plait", "--help"]
     for module in ("model2vec", "lancedb", "sentence_transformers"):
         if find_spec(module):
             commands[f"import {module}"] = ["-c", f"import {module}"]
@@ -77,6 +84,15 @@ def overlap(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
     return float(np.mean([len(set(x) & set(y)) / len(x) for x, y in zip(a.tolist(), b.tolist(), strict=True)]))
 
 
+def _enough(run: Callable[[Sequence[str]], Floats], texts: Sequence[str]) -> Sequence[str]:
+    """The first texts, as many as `SECONDS` allow."""
+    run(texts[:LEAST])
+    start = time.process_time()
+    run(texts[:LEAST])
+    spent = max(time.process_time() - start, 1e-9)
+    return texts[: max(LEAST, min(MOST, round(LEAST * SECONDS / spent)))]
+
+
 def _texts(number: int) -> list[str]:
     """Sentences of the similarity sample; equal ones once, since plait encodes those once."""
     from plait.data.reading import read
@@ -88,12 +104,8 @@ def _texts(number: int) -> list[str]:
     return texts[:number]
 
 
-def _plait(name: str, table: bool) -> Callable[[Sequence[str]], Floats]:
-    from plait.recipe import parse
-
-    first = StaticTable(name) if table else Transformer(name)
-    pooling = "mean" if isinstance(first, StaticTable) else first.host.card.pooling or "mean"
-    recipe = Chain([first, *parse(POOLINGS[pooling]).children()])
+def _plait(step: Encoder) -> Callable[[Sequence[str]], Floats]:
+    recipe = default_recipe(step)
     strands = list(recipe.strands())
 
     def run(texts: Sequence[str]) -> Floats:
@@ -103,23 +115,15 @@ def _plait(name: str, table: bool) -> Callable[[Sequence[str]], Floats]:
     return run
 
 
-POOLINGS = {
-    "mean": "MeanPool()",
-    "cls": "ClsPool()",
-    "max": "MaxPool()",
-    "last": "LastPool()",
-    "weightedmean": "WeightedMeanPool()",
-}
-
-
-def _peers(name: str, table: bool) -> list[tuple[str, Callable[[Sequence[str]], Floats]]]:
+def _peers(name: str, step: Encoder) -> list[tuple[str, Callable[[Sequence[str]], Floats]]]:
     weights = find_weights(name)
-    if table and find_spec("model2vec"):
+    if isinstance(step, StaticTable) and find_spec("model2vec"):
         from model2vec import StaticModel
 
-        model: Any = StaticModel(StaticTable(name).table.vectors, _tokenizer(weights), normalize=False)
+        model: Any = StaticModel(step.table.vectors, _tokenizer(weights), normalize=False)
         return [(f"model2vec {version('model2vec')}", lambda texts: model.encode(list(texts)))]
-    if not table and find_spec("sentence_transformers") and weights.folder is not None and weights.folder.is_dir():
+    known = weights.folder is not None and weights.folder.is_dir()
+    if not isinstance(step, StaticTable) and known and find_spec("sentence_transformers"):
         from sentence_transformers import SentenceTransformer
 
         host: Any = SentenceTransformer(str(weights.folder), device="cpu")

@@ -20,4 +20,4 @@ def front(quality: NDArray[np.float64], *costs: NDArray[np.float64]) -> NDArray[
     table = np.column_stack([-np.asarray(quality, np.float64), *costs])
     no_worse = (table[:, None] <= table[None]).all(axis=2)
     better = (table[:, None] < table[None]).any(axis=2)
-    return ~(no_worse & better).any(axis=0)
+    return ~np.asarray((no_worse & better).any(axis=0), np.bool_)

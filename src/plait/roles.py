@@ -1,0 +1,145 @@
+"""The roles of a step: what each kind of component adds to the contract of `plait.step.Step`."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
+
+import numpy as np
+
+from plait.step import Step
+from plait.types import Codes, Floats, Items, RecipeError, States, Tokens, Vectors
+
+ROLES = ("query", "document")
+"""What a text may be in retrieval; an encoder may put another prompt before each."""
+
+
+class Encoder(Step):
+    """Contract 2: items to states. Subclasses know how to tokenise and how to run one batch.
+
+    Attributes:
+        budget: padded tokens in one batch.
+    """
+
+    takes = str
+    gives = States
+    budget: int = 512
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """D, numbers in one state."""
+
+    @property
+    @abstractmethod
+    def depth(self) -> int:
+        """Number of the last layer; layer 0 is the embedding output."""
+
+    @property
+    @abstractmethod
+    def nbytes(self) -> int:
+        """Bytes of the weights in memory."""
+
+    @abstractmethod
+    def tokenize(self, items: Items) -> Tokens:
+        """Ids of every item and which of them each unit pools."""
+
+    @abstractmethod
+    def states(self, tokens: Tokens, layers: tuple[int, ...]) -> States:
+        """States of one batch; layers above the deepest one asked for are not run."""
+
+    def prompted(self, items: Items, role: str) -> Items:
+        """The items with the role's prompt in front; by default there is none."""
+        if role not in ROLES:
+            raise RecipeError(f"role is {role!r}; expected one of {', '.join(ROLES)}")
+        return items
+
+    def transform(self, X: Items) -> States:
+        """States of all layers for all items, in memory."""
+        return self.states(self.tokenize(X), tuple(range(self.depth + 1)))
+
+
+class HostStep(Step):
+    """A change of the encoder's inside: written after the encoder, in force while it runs."""
+
+    takes = States
+    gives = States
+
+    @abstractmethod
+    def change(self, encoder: Any) -> AbstractContextManager[None]:
+        """Change the encoder for the length of a ``with`` block."""
+
+
+class LayerMix(Step):
+    """A weighted sum of layers."""
+
+    takes = States
+    gives = States
+
+    @abstractmethod
+    def mix(self, depth: int) -> tuple[tuple[int, float], ...]:
+        """(layer, weight) pairs for an encoder with layers 0 … depth."""
+
+    def transform(self, X: States) -> States:
+        total = sum(weight * X.layer(layer) for layer, weight in self.mix(X.layers[-1]))
+        return States(np.asarray(total, np.float32)[None], (X.layers[-1],), X.tokens)
+
+    def _resolve(self, layer: int, depth: int) -> int:
+        if not -depth - 1 <= layer <= depth:
+            raise RecipeError(
+                f"{self} asks for layer {layer}; the encoder has layers 0 to {depth} (or -1 to {-depth - 1})"
+            )
+        return layer % (depth + 1)
+
+
+class Pooling(Step):
+    """Tokens of a unit to one vector. ``pool`` sees one layer's ``[T, D]`` states; there is no padding to see."""
+
+    takes = States
+    gives = Vectors
+    linear: ClassVar[bool] = False
+
+    @abstractmethod
+    def pool(self, values: Floats, tokens: Tokens) -> Floats:
+        """``[T, D]`` states to ``[U, D]`` vectors; a unit without tokens gets zeros."""
+
+    def transform(self, X: States) -> Vectors:
+        return Vectors(self.pool(X.values[-1], X.tokens), X.tokens.units)
+
+
+class LinearPooling(Pooling):
+    """A pooling that is a weighted sum: it only names the weight of each token."""
+
+    linear = True
+
+    @abstractmethod
+    def weights(self, tokens: Tokens) -> Floats:
+        """``[E]`` weight of each entry of ``tokens.index``."""
+
+    def pool(self, values: Floats, tokens: Tokens) -> Floats:
+        states = States(values[None], (0,), tokens)
+        vectors: Floats = states.weighted(self.weights(tokens)[None])[0, 0]
+        return vectors
+
+
+class Transform(Step):
+    """``[N, D]`` array to ``[N, D']`` array, as in scikit-learn; learns from the rows given to ``fit``."""
+
+    takes = Vectors
+    gives = Vectors
+
+
+class Quantiser(Step):
+    """Contract 7: ``fit / transform / inverse_transform / nbytes``. ``transform`` gives an integer array."""
+
+    takes = Vectors
+    gives = Codes
+
+    @abstractmethod
+    def inverse_transform(self, codes: np.ndarray) -> Floats:
+        """``[N, B]`` codes to ``[N, D]`` float vectors."""
+
+    @abstractmethod
+    def nbytes(self, width: int) -> int:
+        """Bytes of one code for vectors of ``width`` numbers."""

@@ -1,0 +1,254 @@
+"""`find` from data to files, on real pairs and tiny models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import plait
+from plait.data import Judgements, Pairs, Task
+from plait.evaluation import Embedded, evaluator
+from plait.evaluation.evaluators import Evaluator, Scorer
+from plait.evaluation.scores import Score
+from plait.selection import FindResult, Space, find
+from plait.types import RecipeError
+from tests.selection.small import outcome, pairs, space, whole_pairs
+
+KEYS = {
+    "candidates",
+    "unique_texts",
+    "encoded_texts",
+    "seconds",
+    "best",
+    "best_single",
+    "defaults",
+    "p_value",
+    "seed",
+    "versions",
+    "machine",
+}
+
+
+@dataclass
+class Spy:
+    """An evaluator that remembers what it was asked to score."""
+
+    inner: Evaluator
+    evaluated: list[tuple[float, ...]] = field(default_factory=list)
+    added: list[tuple[float, ...]] = field(default_factory=list)
+
+    @property
+    def metric(self) -> str:
+        return self.inner.metric
+
+    def evaluate(self, embedded: Embedded, fit: Pairs | None, on: Pairs) -> Score:
+        self.evaluated.append(tuple(on.score))
+        return self.inner.evaluate(embedded, fit, on)
+
+    def additive(self, blocks: Sequence[Embedded], fit: Pairs | None, on: Pairs) -> Scorer:
+        self.added.append(tuple(on.score))
+        return self.inner.additive(blocks, fit, on)
+
+
+@pytest.fixture(scope="module")
+def small_space(tiny_bert: Path, tiny_table: Path) -> Space:
+    return space(tiny_bert, tiny_table)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("find")
+
+
+@pytest.fixture(scope="module")
+def result(small_space: Space, folder: Path) -> FindResult:
+    return find(pairs(), space=small_space, out=folder)
+
+
+@pytest.fixture(scope="module")
+def run(result: FindResult, folder: Path) -> dict[str, object]:
+    facts: dict[str, object] = json.loads((folder / "run.json").read_text())
+    return facts
+
+
+def test_the_files_are_there(result: FindResult, folder: Path) -> None:
+    names = {"run.json", "results.parquet", "recipe.txt", "report.html", "model", "bank", "settings.json"}
+    assert names <= {path.name for path in folder.iterdir()}
+    assert (folder / "recipe.txt").read_text() == f"{result.best.recipe}\n" == (folder / "model" / "recipe.txt").read_text()
+    assert not list(folder.rglob("*.part"))
+
+
+def test_the_record_says_what_was_done(result: FindResult, run: dict[str, object], tiny_bert: Path) -> None:
+    assert KEYS <= set(run)
+    best, single = run["best"], run["best_single"]
+    assert isinstance(best, dict)
+    assert isinstance(single, dict)
+    for figure in (best, single, *run["defaults"].values()):  # type: ignore[attr-defined]
+        assert {"recipe", "test", "interval", "bytes"} <= set(figure)
+        assert figure["interval"][0] <= figure["test"] <= figure["interval"][1]
+    assert set(run["defaults"]) == set(run["encoded_texts"])  # type: ignore[call-overload]
+    assert f'Transformer("{tiny_bert}")' in run["defaults"]  # type: ignore[operator]
+    assert run["seed"] == 0
+    assert 0 < run["p_value"] <= 1  # type: ignore[operator]
+    assert result.best.dev >= result.best_single.dev
+
+
+def test_every_text_was_encoded_once_by_every_model(run: dict[str, object]) -> None:
+    encoded = run["encoded_texts"]
+    assert isinstance(encoded, dict)
+    assert set(encoded.values()) == {run["unique_texts"]} == {len(pairs().documents)}
+
+
+def test_the_grid_is_whole(result: FindResult, run: dict[str, object], folder: Path) -> None:
+    table = pq.read_table(folder / "results.parquet").to_pydict()
+    grid = (4 + 1 + 1) * 2 * 2  # bert: layers 0 to 3 and a mean; the table: its only layer
+    assert run["candidates"] == len(table["recipe"]) == len(set(table["recipe"]))
+    assert sum(stage in ("grid", "default") for stage in table["stage"]) >= grid
+    assert set(table["stage"]) <= {"grid", "default", "concat", "compressed"}
+    assert result.best.recipe in table["recipe"]
+
+
+def test_defaults_have_a_score_on_all_of_dev(result: FindResult) -> None:
+    by_text = {c.text: c for c in result.selection.candidates}
+    assert [by_text[figure.recipe].share for figure in result.defaults.values()] == [1.0, 1.0]
+
+
+def test_the_figures_are_those_of_the_saved_model(result: FindResult, folder: Path) -> None:
+    model = plait.load(folder / "model")
+    assert str(model) == result.best.recipe
+    task = pairs()
+    vectors = model.encode(task.documents)
+    values = vectors.values
+    if model.quantiser is not None:
+        values = model.quantiser.inverse_transform(values)  # type: ignore[attr-defined]
+    score = evaluator(task).evaluate(Embedded(values), None, task.parts["test"])
+    assert score.value == pytest.approx(result.best.test, abs=1e-6)
+    assert vectors.nbytes == result.best.bytes
+
+
+def test_the_test_part_is_looked_at_once_for_each_named_recipe(
+    small_space: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = pairs()
+    spy = Spy(evaluator(task))
+    monkeypatch.setitem(find.__globals__, "evaluator", lambda task: spy)
+    found = find(task, space=small_space, out=tmp_path)
+    test, dev = (tuple(task.parts[name].score) for name in ("test", "dev"))  # type: ignore[union-attr]
+    assert spy.evaluated.count(test) == 2 + len(found.defaults)
+    assert test not in spy.added
+    assert dev in spy.added
+
+
+def test_selection_does_not_see_the_test_labels(
+    small_space: Space, result: FindResult, folder: Path, tmp_path: Path
+) -> None:
+    task = pairs()
+    test = task.parts["test"]
+    assert isinstance(test, Pairs)
+    shuffled = replace(test, score=np.random.default_rng(1).permutation(test.score))
+    other = find(replace(task, parts={**task.parts, "test": shuffled}), space=small_space, out=tmp_path)
+    assert other.best.test != result.best.test
+    before, after = outcome(folder), outcome(tmp_path)
+    for name in ("recipe.txt", "model/model.safetensors", "results"):
+        assert before[name] == after[name], name
+
+
+def test_the_same_seed_gives_the_same_bytes(
+    small_space: Space, result: FindResult, folder: Path, tmp_path: Path
+) -> None:
+    again = find(pairs(), space=small_space, out=tmp_path)
+    assert outcome(tmp_path) == outcome(folder)
+    assert again.best.interval == result.best.interval
+
+
+def test_data_without_a_split_is_judged_by_nested_folds(tiny_table: Path, tmp_path: Path) -> None:
+    task = whole_pairs()
+    found = find(task, space=space(tiny_table), out=tmp_path)
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert found.nested
+    assert run["folds"] == len(found.protocol.folds) > 1
+    assert run["examples"]["test"] == len(task.parts["all"])
+    assert set(run["encoded_texts"].values()) == {run["unique_texts"]}
+    assert str(plait.load(tmp_path / "model")) == found.best.recipe
+
+
+def test_words_in_sentences_are_found_too(tiny_table: Path, tmp_path: Path) -> None:
+    found = find("demo:crossner", space=space(tiny_table, parts=2, transforms=("",)), out=tmp_path)
+    assert found.metric == "span-f1"
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert set(run["encoded_texts"].values()) == {run["unique_texts"]}
+
+
+def test_the_time_budget_stops_the_search_not_the_run(small_space: Space, tmp_path: Path) -> None:
+    found = find(pairs(), space=small_space, out=tmp_path, time_budget=1e-9)
+    assert found.selection.skipped > 0
+    assert len(found.defaults) == 2
+    assert json.loads((tmp_path / "run.json").read_text())["skipped"] == found.selection.skipped
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda task, space: {"data": task, "space": space, "seed": 1}, "seed"),
+        (lambda task, space: {"data": task, "space": space, "strategy": "greedy"}, "strategy"),
+        (lambda task, space: {"data": task, "space": replace(space, parts=3)}, "space"),
+        (lambda task, space: {"data": replace(task, documents=[*task.documents, "more"]), "space": space}, "data"),
+        (lambda task, space: {"data": relabelled(task), "space": space}, "data"),
+    ],
+    ids=["seed", "strategy", "space", "texts", "labels"],
+)
+def test_resume_refuses_other_settings(
+    change: Callable[[Task, Space], dict[str, object]], word: str, result: FindResult, small_space: Space, folder: Path
+) -> None:
+    with pytest.raises(RecipeError, match=f"cannot resume .*{word} was"):
+        find(**change(pairs(), small_space), out=folder, resume=True)  # type: ignore[arg-type]
+
+
+def relabelled(task: Task) -> Task:
+    dev = task.parts["dev"]
+    assert isinstance(dev, Pairs)
+    return replace(task, parts={**task.parts, "dev": replace(dev, score=dev.score[::-1])})
+
+
+def test_a_finished_run_resumes_to_the_same(
+    small_space: Space, result: FindResult, folder: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    shutil.copytree(folder, tmp_path / "copy")
+    find(pairs(), space=small_space, out=tmp_path / "copy", resume=True)
+    assert outcome(tmp_path / "copy") == outcome(folder)
+
+
+def test_a_folder_used_again_knows_that_the_corpus_has_changed(tiny_table: Path, tmp_path: Path) -> None:
+    words = ["fox", "dog", "cat", "rain", "card", "bank"]
+    queries = tuple(f"where is the {word} of the {word}" for word in words)
+    only = space(tiny_table, poolings=("SifPool(a=0.01)",), transforms=("",), widths=(), bits=(32,))
+
+    def corpus(extra: str) -> Task:
+        documents = tuple(f"the {word} is here {extra}" for word in words)
+        judged = [Judgements(np.arange(a, a + 2), ({a: 1}, {a + 1: 1})) for a in (0, 2, 4)]
+        parts = dict(zip(("train", "dev", "test"), judged, strict=True))
+        return Task("retrieval", "six", documents, queries, parts, np.arange(6), tuple(words))
+
+    def vectors(task: Task, out: Path) -> np.ndarray:
+        find(task, space=only, out=out)
+        return plait.load(out / "model").encode(queries, role="query").values
+
+    vectors(corpus("a"), tmp_path / "used")
+    told: list[str] = []
+    find(corpus("of the bank, the bank, where"), space=only, out=tmp_path / "used")
+    find(corpus("of the bank, the bank, where"), space=only, out=tmp_path / "fresh")
+    assert outcome(tmp_path / "used") == outcome(tmp_path / "fresh"), told
+
+
+def test_no_model_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(find.__globals__, "installed", lambda: ())
+    with pytest.raises(RecipeError, match="no model is named"):
+        find(pairs(), out=tmp_path)
