@@ -67,7 +67,8 @@ def check(data: Path) -> Outcome:
         },
         note=(
             f"{HOST} (a decoder with 4-bit weights) stands for the untuned BERT, and its last token for CLS; "
-            f"{TUNED} for the host tuned on inference data. Ranking of non-factoid answers is not covered."
+            f"{TUNED} for the host tuned on inference data. Ranking of non-factoid answers is not covered. "
+            f"A probe is tested on {HELD_OUT} sentences, so that differences below about four points are noise."
         ),
     )
 

@@ -11,6 +11,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from functools import cache
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -63,7 +64,7 @@ class Step(BaseEstimator):
 
     def __str__(self) -> str:
         written = []
-        for number, parameter in enumerate(inspect.signature(type(self)).parameters.values()):
+        for number, parameter in enumerate(_parameters(type(self))):
             value = getattr(self, parameter.name)
             if not _same(value, parameter.default):
                 written.append(f"{_text(value)}" if number == 0 else f"{parameter.name}={_text(value)}")
@@ -341,6 +342,11 @@ def walk(step: Step) -> Iterator[Step]:
     if isinstance(step, Composite):
         for child in step.children():
             yield from walk(child)
+
+
+@cache
+def _parameters(kind: type[Step]) -> tuple[inspect.Parameter, ...]:
+    return tuple(inspect.signature(kind).parameters.values())
 
 
 def _steps(step: Step) -> list[Step]:

@@ -66,7 +66,10 @@ def test_macro_f1_is_that_of_scikit_learn() -> None:
 
 @pytest.mark.parametrize("metric", [None, "macro-f1"])
 @pytest.mark.parametrize("weights", [[1.0, 1.0], [0.3, 2.0], [0.0, 1.0]])
-def test_the_ridge_of_a_concatenation_needs_no_concatenation(metric: str | None, weights: list[float]) -> None:
+def test_the_ridge_of_a_concatenation_needs_no_concatenation(
+    metric: str | None, weights: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plait.evaluation.ridge.ALPHAS", (0.3,))  # additive scores share one penalty
     vectors, fit, on = blobs(noise=1.0)
     evaluator, blocks = Classification("ridge", metric), [vectors, embedded(3, 200, 5)]
     expected = evaluator.evaluate(Embedded.concat(blocks, weights), fit, on)

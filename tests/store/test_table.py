@@ -36,8 +36,8 @@ def test_search_is_exact(tiny_table: Path, tmp_path: Path) -> None:
 def test_codes(tiny_table: Path, tmp_path: Path, kind: str) -> None:
     table = Table.create(tmp_path / "t", codes(tiny_table, kind), many(40))
     assert all(hit.text.startswith(TEXTS[2]) for hit in table.search(TEXTS[2], k=3))
-    table.add([TEXTS[2]])
-    assert table.search(TEXTS[2], k=1)[0].text == TEXTS[2]
+    assert table.add([TEXTS[2]]) == 1
+    assert TEXTS[2] in [hit.text for hit in table.search(TEXTS[2], k=20)]
 
 
 def test_opened_again_it_needs_nothing_else(tiny_table: Path, tmp_path: Path) -> None:

@@ -67,12 +67,12 @@ def records(sources: Sequence[Source], plan: Plan, tally: Tally) -> Iterator[Rec
 
 
 def joined(title: str, text: str) -> str:
-    """A document's text: the title, then the text, unless it starts with the title already.
+    """A document's text: the title, then the text, as BEIR joins them, so that figures compare.
 
-    >>> joined("On owls", "On owls. They hoot."), joined("On owls", "They hoot.")
-    ('On owls. They hoot.', 'On owls They hoot.')
+    >>> joined("On owls", "They hoot."), joined("", "They hoot.")
+    ('On owls They hoot.', 'They hoot.')
     """
-    return text if not title or text.startswith(title) else f"{title} {text}" if text else title
+    return f"{title} {text}".strip() if title else text
 
 
 def text_of(record: Record, tally: Tally, role: str = "text") -> str:

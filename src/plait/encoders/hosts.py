@@ -90,9 +90,8 @@ class Host:
     @property
     def is_decoder(self) -> bool:
         """Whether tokens see only what is to their left; its first token's state is the same for every text."""
-        names = getattr(self.model.config, "architectures", None) or []
         bidirectional = getattr(self.model.config, "use_bidirectional_attention", False)
-        return any(name.endswith("CausalLM") for name in names) and not bidirectional
+        return not bidirectional and any(getattr(module, "is_causal", False) for module in self.model.modules())
 
     @property
     def max_length(self) -> int:

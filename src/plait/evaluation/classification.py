@@ -55,15 +55,15 @@ class Classification:
         return self._score(classes, said, known, asked)
 
     def additive(self, blocks: Sequence[Embedded], fit: Part | None, on: Part) -> Scorer:
-        """Ridge heads from one Gram matrix; the knn head is scored one by one."""
+        """Ridge heads from one Gram matrix, with one penalty for all weights; the knn head is scored one by one."""
         if self.head == "knn":
             return one_by_one(self, blocks, fit, on)
         known, asked = _labels(fit), _labels(on)
         classes, targets = _targets(known)
         ridge = BlockRidge([b.of(known.rows) for b in blocks], targets, held_out(len(known)), not known.multi)
-        features = [unit_rows(b.of(asked.rows)) for b in blocks]
+        features, alpha = [unit_rows(b.of(asked.rows)) for b in blocks], ridge.penalty(np.ones(len(blocks)))
         return lambda weights: self._score(
-            classes, decide(ridge.solve(weights).scores(features), not known.multi), known, asked
+            classes, decide(ridge.solve(weights, alpha).scores(features), not known.multi), known, asked
         )
 
     def _score(self, classes: list[str], said: NDArray[np.bool_], known: Labels, asked: Labels) -> Score:

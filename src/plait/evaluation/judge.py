@@ -71,7 +71,7 @@ def judge(
         >>> from plait import MeanPool, StaticTable
         >>> from plait.data import read
         >>> round(judge(StaticTable("wordllama") | MeanPool(), read("demo:stsb")).score.value, 1)
-        0.7
+        0.8
     """
     if part not in PARTS:
         raise DataError(f"part is {part!r}; expected one of {', '.join(PARTS)}")

@@ -85,17 +85,31 @@ class BlockRidge:
         self._rest = self._moments([block[~held] for block in features], targets[~held])
         self._all = self._rest + self._moments(self._features, self._targets)
 
-    def solve(self, weights: Weights) -> Linear:
-        """The fit for ``[L]`` weights, 0 or above; a block of weight 0 is left out."""
-        squares = squared(weights, len(self._features))
-        scale = np.sqrt(squares / squares.sum())
+    def solve(self, weights: Weights, alpha: float | None = None) -> Linear:
+        """The fit for ``[L]`` weights, 0 or above; a block of weight 0 is left out.
+
+        Args:
+            weights: of the blocks.
+            alpha: the penalty; None chooses it for these weights, at the cost of six fits instead of one.
+        """
+        if alpha is None:
+            alpha = self.penalty(weights)
+        return self._fit(self._all, self._scale(weights), (alpha,))[0]
+
+    def penalty(self, weights: Weights) -> float:
+        """The penalty that does best on the held rows."""
+        scale = self._scale(weights)
         best, quality = ALPHAS[len(ALPHAS) // 2], -np.inf
         if len(self._targets) and self._rest.count:
             for alpha, fit in zip(ALPHAS, self._fit(self._rest, scale, ALPHAS), strict=True):
                 reached = self._quality(fit.scores(self._features))
                 if reached > quality:
                     best, quality = alpha, reached
-        return self._fit(self._all, scale, (best,))[0]
+        return best
+
+    def _scale(self, weights: Weights) -> Reals:
+        squares = squared(weights, len(self._features))
+        return np.asarray(np.sqrt(squares / squares.sum()))
 
     def _fit(self, moments: _Moments, scale: Reals, alphas: Sequence[float]) -> list[Linear]:
         from scipy.linalg import solve

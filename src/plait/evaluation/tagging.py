@@ -51,15 +51,16 @@ class Tagging:
         return self._score(model.predict((unit_rows(vectors.of(asked.rows)), _units(asked))), asked)
 
     def additive(self, blocks: Sequence[Embedded], fit: Part | None, on: Part) -> Scorer:
-        """Ridge heads from one Gram matrix."""
+        """Ridge heads from one Gram matrix, with one penalty for all weights."""
         known, asked = _sample(_tags(fit, blocks[0])), _tags(on, blocks[0])
         classes, targets = indicators([tag for sentence in known.tags for tag in sentence])
         held = np.repeat(held_out(len(known)), np.diff(_units(known)))
         ridge = BlockRidge([block.of(known.rows) for block in blocks], targets, held)
         features, units = [unit_rows(block.of(asked.rows)) for block in blocks], _units(asked).tolist()
+        alpha = ridge.penalty(np.ones(len(blocks)))
 
         def score(weights: np.ndarray) -> Score:
-            said = [classes[number] for number in ridge.solve(weights).scores(features).argmax(axis=1)]
+            said = [classes[number] for number in ridge.solve(weights, alpha).scores(features).argmax(axis=1)]
             return self._score([said[a:b] for a, b in pairwise(units)], asked)
 
         return score

@@ -235,7 +235,12 @@ def _whole(protocol: Protocol) -> Fold:
 
 def _data_key(task: Task) -> str:
     flat = ("\x1f".join(item) if not isinstance(item, str) else item for item in [*task.documents, *task.queries])
-    return digest(task.kind, *flat)
+    examples = (
+        repr(values) if isinstance(values, tuple) else np.asarray(values).tobytes()
+        for name in sorted(task.parts)
+        for values in (name, *vars(task.parts[name]).values())
+    )
+    return digest(task.kind, *flat, *examples)
 
 
 def _folder(out: Path, resume: bool, settings: Mapping[str, object]) -> Path:

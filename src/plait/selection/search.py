@@ -187,7 +187,7 @@ class _FoldSearch:
         bases = [*found[:1], *ranked[:2]]
         compressed = self._score([r for base in bases for r in self._compressions(base.recipe)], "compressed", 1.0)
         winner, single, finals = self._choose([*plain, *ranked, *found[:1], *compressed])
-        scored = {c.text: c for c in [*plain, *grid, *found, *compressed]} | {c.text: c for c in finals}
+        scored = {c.text: c for c in [*grid, *plain, *found, *compressed]} | {c.text: c for c in finals}
         return Selection(list(scored.values()), winner, single, searches, [c.text for c in parts], self.skipped)
 
     def _score(self, recipes: Iterable[Composite], stage: str, share: float) -> list[Candidate]:

@@ -41,6 +41,7 @@ class Vault:
         tokens = {leaf.source: leaf.encoder.tokenize(task.documents) for leaf in {s.source: s for s in leaves}.values()}
         for leaf in leaves:
             leaf.pool.fit(tokens[leaf.source])  # type: ignore[attr-defined]
+        leaves = [leaf for chain in strands for leaf in chain.strands()]  # a strand's key holds what its pooling learned
         documents, passes = _pass(leaves, task.documents, "document", bank, progress)
         queries: dict[str, Floats] = {}
         if len(task.queries):
