@@ -59,7 +59,7 @@ def column_means(ids: Ints, positions: bool, seed: int) -> tuple[Floats, float]:
         optimiser.step()
         schedule.step()
         losses.append(float(loss.detach()))
-    model.eval()
+    model.train(False)
     with torch.inference_mode():
         states = model.bert(torch.from_numpy(ids[-BATCH:]), output_hidden_states=True).hidden_states
     return np.stack([plane.mean(dim=(0, 1)).numpy() for plane in states]), float(np.mean(losses[-20:]))

@@ -210,7 +210,12 @@ def recipe(tiny_table: Path) -> Composite:
 
 def test_saved_and_loaded_gives_the_same_bytes(recipe: Composite, tmp_path: Path) -> None:
     folder = plait.save(recipe, tmp_path / "model", {"test": 0.5})
-    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "model.safetensors", "plait.json", "recipe.txt"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md",
+        "model.safetensors",
+        "plait.json",
+        "recipe.txt",
+    ]
     assert (folder / "recipe.txt").read_text(encoding="utf-8") == f"{recipe}\n"
     assert "| test | 0.5 |" in (folder / "README.md").read_text(encoding="utf-8")
     loaded = plait.load(folder)

@@ -44,7 +44,10 @@ class NewScale(Scale):
 @pytest.mark.parametrize(
     ("compose", "words"),
     [
-        (lambda: TABLE | plait.Whitening(), ["Whitening() takes Vectors", "gives States", "put a pooling", "MeanPool()"]),
+        (
+            lambda: TABLE | plait.Whitening(),
+            ["Whitening() takes Vectors", "gives States", "put a pooling", "MeanPool()"],
+        ),
         (lambda: MEAN | plait.Layer(1), ["Layer(1) takes States", "gives Vectors", "before transforms"]),
         (lambda: MEAN | plait.Binary() | plait.Center(), ["Center() takes Vectors", "gives Codes", "comes last"]),
         (lambda: MEAN | TABLE, ["takes str", "gives Vectors", "an encoder comes first"]),
@@ -91,7 +94,10 @@ def test_a_single_text_is_not_a_list_of_letters(table: plait.StaticTable) -> Non
     [
         (lambda: MEAN, 'StaticTable("wordllama") | MeanPool()'),
         (lambda: MEAN + MAX, '(StaticTable("wordllama") | MeanPool()) + (StaticTable("wordllama") | MaxPool())'),
-        (lambda: 2 * MEAN + MAX, '2 * (StaticTable("wordllama") | MeanPool()) + (StaticTable("wordllama") | MaxPool())'),
+        (
+            lambda: 2 * MEAN + MAX,
+            '2 * (StaticTable("wordllama") | MeanPool()) + (StaticTable("wordllama") | MaxPool())',
+        ),
         (lambda: MEAN * 0.5, '0.5 * (StaticTable("wordllama") | MeanPool())'),
         (
             lambda: (MEAN + MAX) | plait.Truncate(8) | plait.Binary(),
@@ -173,7 +179,11 @@ def test_fingerprint_changes_with_the_text(table: plait.StaticTable) -> None:
 
 def test_fingerprint_changes_with_what_was_learned(table: plait.StaticTable) -> None:
     recipe = table | plait.MeanPool() | plait.Center()
-    prints = [recipe.fingerprint, clone(recipe).fit(SENTENCES).fingerprint, clone(recipe).fit(SENTENCES[:4]).fingerprint]
+    prints = [
+        recipe.fingerprint,
+        clone(recipe).fit(SENTENCES).fingerprint,
+        clone(recipe).fit(SENTENCES[:4]).fingerprint,
+    ]
     assert len(set(prints)) == 3
     assert clone(recipe).fit(SENTENCES).fingerprint == prints[1]
 

@@ -47,9 +47,11 @@ class Bed:
     def score(self, weights: Weights) -> float:
         return self.table[tuple(weights)]
 
-    def tested(self, weights: Weights) -> float:
-        """Held-out score × 100."""
-        return 100 * Tagging(metric=self.metric).additive(self.blocks, self.train, self.test)(weights).value
+    def tested(self, subsets: Sequence[Weights]) -> np.ndarray:
+        """Held-out score × 100 of each."""
+        score = Tagging(metric=self.metric).additive(self.blocks, self.train, self.test)
+        known = {mask: 100 * score(np.array(mask)).value for mask in {tuple(weights) for weights in subsets}}
+        return np.array([known[tuple(weights)] for weights in subsets])
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,12 +63,14 @@ class Replay:
         best: ``[seeds]`` best true score of all episodes.
         area: ``[seeds]`` mean over the episodes of the best so far.
         probability: ``[L]`` mean final probability.
+        chosen: the best subset under each seed.
     """
 
     late: np.ndarray
     best: np.ndarray
     area: np.ndarray
     probability: np.ndarray
+    chosen: list[Weights]
 
 
 def check(data: Path) -> Outcome:
@@ -89,8 +93,10 @@ def check(data: Path) -> Outcome:
             "All 255 subsets were scored once with a ridge head and every search replayed on that table. That the best "
             "of the live run is no worse on dev than all parts together cannot fail, as they are its first episode: it "
             "is judged on test. The live head is linear and starts anew in every episode, where the paper's keeps its "
-            "weights. Noise by word still tells frequent words apart and noise by position the ends of a sentence, so "
-            "that neither is wholly without use."
+            "weights. Noise ends above one half because the first episode, all parts, scores high and stays in the "
+            "history: any later subset that is worse and lacks a part credits that part; with the first score made "
+            "average the pull is gone (see the figures). Ridge regression ignores useless columns, so that all parts "
+            "together are close to the optimum and there is little to gain by choosing."
         ),
     )
 
@@ -124,10 +130,12 @@ def _judge(bed: Bed, claims: list[Claim], ablations: list[Ablation], figures: di
     blind = _replay(bed, lambda score, rng: ace(score, size, EPISODES, rng), shuffled=True)
     still = _replay(bed, lambda score, rng: ace(score, size, EPISODES, rng, lr=0))
     plain = _replay(bed, lambda score, rng: ace(score, size, EPISODES, rng, reinforce=True))
+    level = {**bed.table, (1.0,) * size: float(np.mean(list(bed.table.values())))}
+    levelled = _replay(bed, lambda score, rng: ace(lambda w: level[tuple(w)], size, EPISODES, rng))
     noise = [bed.names.index(name) for name in NOISE]
     useful = [bed.names.index(name) for name in CONTEXTUAL]
     everything, optimum = 100 * bed.score(np.ones(size)), 100 * max(bed.table.values())
-    chosen = _most_probable(policy.probability)
+    tested = bed.tested([np.ones(size), *policy.chosen])
     claims += [
         _better(
             f"{bed.name}: what the controller samples last beats what random search samples", policy.late, chance.late
@@ -140,12 +148,7 @@ def _judge(bed: Bed, claims: list[Claim], ablations: list[Ablation], figures: di
             policy.probability[noise].max(),
         ),
         _better(f"{bed.name}: the best subset found beats the best that random search finds", policy.best, chance.best),
-        Claim.above(
-            f"{bed.name}: on test, the candidates it ends up likely to take are not 0.2 worse than all",
-            bed.tested(chosen),
-            bed.tested(np.ones(size)),
-            -0.2,
-        ),
+        Claim.above(f"{bed.name}: on test, what it chooses beats all, mean over seeds", tested[1:].mean(), tested[0]),
     ]
     shuffled = _better("", blind.late, chance.late)
     ablations += [
@@ -161,6 +164,9 @@ def _judge(bed: Bed, claims: list[Claim], ablations: list[Ablation], figures: di
         f"{bed.name}: dev alone, {n}": 100 * bed.score(row) for n, row in zip(bed.names, np.eye(size), strict=True)
     }
     figures |= {f"{bed.name}: dev, all": everything, f"{bed.name}: dev, best of 255": optimum}
+    figures[f"{bed.name}: largest probability of noise, if all parts scored average"] = levelled.probability[
+        noise
+    ].max()
     for name, found in {"ACE": policy, "random": chance, "plain REINFORCE": plain}.items():
         figures[f"{bed.name}: late mean, {name}"] = found.late.mean()
         figures[f"{bed.name}: regret of the best, {name}"] = optimum - found.best.mean()
@@ -169,7 +175,7 @@ def _judge(bed: Bed, claims: list[Claim], ablations: list[Ablation], figures: di
 
 def _replay(bed: Bed, search: Search, shuffled: bool = False) -> Replay:
     """Run a search on the table under every seed; ``shuffled`` deals the scores to other subsets."""
-    late, best, area, probability = [], [], [], []
+    late, best, area, probability, chosen = [], [], [], [], []
     keys, values = list(bed.table), np.array(list(bed.table.values()))
     for seed in range(SEEDS):
         rng = np.random.default_rng(seed)
@@ -180,7 +186,8 @@ def _replay(bed: Bed, search: Search, shuffled: bool = False) -> Replay:
         best.append(true.max())
         area.append(np.maximum.accumulate(true).mean())
         probability.append(trail.inclusion())
-    return Replay(np.array(late), np.array(best), np.array(area), np.mean(probability, axis=0))
+        chosen.append(trail.best[0])
+    return Replay(np.array(late), np.array(best), np.array(area), np.mean(probability, axis=0), chosen)
 
 
 def _better(text: str, ours: np.ndarray, theirs: np.ndarray) -> Claim:
@@ -191,13 +198,6 @@ def _better(text: str, ours: np.ndarray, theirs: np.ndarray) -> Claim:
 
 def _below(text: str, values: np.ndarray, bound: float) -> Claim:
     return Claim(text, bool(values.max() < bound), values.max(), bound, 0.0)
-
-
-def _most_probable(probability: Sequence[float] | np.ndarray) -> Weights:
-    """Every candidate that is more likely taken than not; the likeliest if there is none."""
-    values = np.asarray(probability)
-    mask = values > 0.5
-    return (mask if mask.any() else values == values.max()).astype(np.float64)
 
 
 def _live(bed: Bed, claims: list[Claim], figures: dict[str, float]) -> None:

@@ -209,7 +209,7 @@ def _search(data: Path, name: str, part: str, queries: int, documents: int) -> S
     assert isinstance(found, Judgements)
     # the judged documents of the first queries that fit, then others
     rows: dict[int, None] = {}
-    kept = []
+    kept: list[int] = []
     for number in rng.permutation(len(found))[:queries].tolist():
         wanted = {**rows, **dict.fromkeys(found.relevant[number])}
         if len(wanted) <= documents:

@@ -53,7 +53,7 @@ class Clipped:
     @property
     def drop(self) -> np.ndarray:
         """``[L]`` share × 100 of the mean cosine that clipping takes away."""
-        return 100 * (self.raw - self.clipped) / self.raw
+        return np.asarray(100 * (self.raw - self.clipped) / self.raw)
 
 
 def check(data: Path) -> Outcome:

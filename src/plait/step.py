@@ -140,10 +140,9 @@ class Composite(Step):
 
         Raises:
             RecipeError: if the recipe is not fitted, or makes no vectors.
-            DataError: if ``items`` is a single text.
+            DataError: if ``items`` is a single text, or holds something else than texts, or tuples of words.
         """
-        if isinstance(items, str):
-            raise DataError(f"items is the text {items[:40]!r}; expected a list of texts, such as [text]")
+        _check(items)
         if self.gives not in (Vectors, Codes):
             raise RecipeError(f"{self} gives {self.gives.__name__}; end it with a pooling to encode")
         prompted = {s.source: s.encoder.prompted(items, role) for s in self.strands()}  # type: ignore[attr-defined]
@@ -367,6 +366,16 @@ def _expand(values: Floats, unique: Items, items: Items) -> Floats:
     if bounds is None:
         return values[numbers]
     return values[ranges(bounds[numbers], bounds[numbers + 1])]
+
+
+def _check(items: Items) -> None:
+    """Refuse what is no list of texts, or of tuples of words."""
+    if isinstance(items, str):
+        raise DataError(f"items is the text {items[:40]!r}; expected a list of texts, such as [text]")
+    kind = str if len(items) == 0 or isinstance(items[0], str) else tuple
+    for number, item in enumerate(items):
+        if not isinstance(item, kind) or (kind is tuple and not all(isinstance(word, str) for word in item)):
+            raise DataError(f"item {number} is {repr(item)[:60]}; expected texts only, or tuples of words only")
 
 
 def _units(items: Items) -> np.ndarray | None:

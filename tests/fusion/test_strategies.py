@@ -22,7 +22,7 @@ WORTH = np.array([0.09, -0.06, 0.05, -0.05, 0.02, -0.04, 0.01, -0.08])
 
 def additive(weights: np.ndarray) -> float:
     """Each part adds its own worth: the best subset is the four that help."""
-    return float(0.5 + WORTH @ (weights > 0))
+    return float(0.5 + WORTH[: len(weights)] @ (weights > 0))
 
 
 def history(*facts: tuple[list[float], float]) -> dict[tuple[float, ...], float]:
@@ -193,7 +193,9 @@ def test_a_search_is_text_and_clones_without_what_it_found(parts: list[plait.Cha
 
 def test_a_fitted_search_is_saved_whole(parts: list[plait.Chain], tmp_path: Path) -> None:
     search = plait.ConcatSearch(parts, "greedy", 20, weighted=True)
-    search.fit(SENTENCES, score=lambda weights: 1 - abs(weights[0] - 2) / 9 - abs(weights[1] - 0.5) / 9 - weights[2] / 9)
+    search.fit(
+        SENTENCES, score=lambda weights: 1 - abs(weights[0] - 2) / 9 - abs(weights[1] - 0.5) / 9 - weights[2] / 9
+    )
     assert search.weights_.tolist() == [2.0, 0.5, 0.0]
     loaded = plait.load(plait.save(search, tmp_path / "model"))
     assert loaded.encode(SENTENCES).values.tobytes() == search.encode(SENTENCES).values.tobytes()

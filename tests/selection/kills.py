@@ -13,9 +13,10 @@ import sys
 import time
 from pathlib import Path
 
-import plait.encoders.hosts  # noqa: F401  (what children would import each for themselves)
 import torch  # noqa: F401
 import transformers  # noqa: F401
+
+import plait.encoders.hosts  # noqa: F401  (what children would import each for themselves)
 from plait.encoders.transformer import Transformer
 from plait.selection import find
 from plait.types import States, Tokens
@@ -41,7 +42,7 @@ def start(model: str, out: Path, resume: bool) -> int:
     if pid == 0:
         code = 1
         try:
-            find(pairs(80), space=space(model, transforms=("",)), out=out, resume=resume)
+            find(pairs(60), space=space(model, transforms=("",), bits=(32, 8), parts=3), out=out, resume=resume)
             code = 0
         finally:
             os._exit(code)

@@ -61,11 +61,16 @@ def outcome(folder: Path) -> dict[str, bytes]:
     with pa.ipc.new_stream(sink, kept.schema) as writer:
         writer.write_table(kept.combine_chunks())
     run = json.loads((folder / "run.json").read_text())
-    scores = {name: {key: value for key, value in run[name].items() if key not in MEASURED} for name in ("best", "best_single")}
+    scores = {
+        name: {key: value for key, value in run[name].items() if key not in MEASURED}
+        for name in ("best", "best_single")
+    }
     card = [line for line in (folder / "model" / "README.md").read_text().splitlines() if "ms a text" not in line]
     files = ("recipe.txt", "model/recipe.txt", "model/model.safetensors", "model/plait.json")
     return {name: (folder / name).read_bytes() for name in files} | {
         "results": sink.getvalue(),
-        "scores": json.dumps([scores, run["searches"], run["inclusion"], run["encoded_texts"], run["candidates"]]).encode(),
+        "scores": json.dumps(
+            [scores, run["searches"], run["inclusion"], run["encoded_texts"], run["candidates"]]
+        ).encode(),
         "card": "\n".join(card).encode(),
     }

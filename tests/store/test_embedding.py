@@ -56,6 +56,14 @@ def test_codes_are_stored_as_codes(tiny_table: Path, tmp_path: Path, kind: str, 
     assert (values == recipe.encode(many(30)).values).all()
 
 
+@pytest.mark.parametrize(("kind", "width"), [("Int8", 16), ("Binary", 2)])
+def test_a_number_of_a_code_takes_hardly_more_than_a_byte(tiny_table: Path, tmp_path: Path, kind: str, width: int) -> None:
+    embed(codes(tiny_table, kind), many(8000), tmp_path / "v.parquet")
+    column = pq.ParquetFile(tmp_path / "v.parquet").metadata.row_group(0).column(2)
+    assert column.path_in_schema == "vector.list.element"
+    assert column.total_uncompressed_size < 2 * 8000 * width + 5000
+
+
 def test_metadata_names_the_recipe(tiny_table: Path, tmp_path: Path) -> None:
     recipe = floats(tiny_table)
     embed(recipe, TEXTS, tmp_path / "v.parquet")
@@ -115,7 +123,7 @@ def test_resume_with_another_recipe_is_refused(tiny_table: Path, tmp_path: Path)
     with pytest.raises(Stop):
         embed(floats(tiny_table), stopping(many(30), 25), tmp_path / "v.parquet", block=10)
     other = plait.parse(f'StaticTable("{tiny_table}") | MaxPool()')
-    with pytest.raises(DataError, match="recipe was .*MeanPool.*, is .*MaxPool.*leave resume out"):
+    with pytest.raises(DataError, match=r"recipe was .*MeanPool.*, is .*MaxPool.*leave resume out"):
         embed(other, many(30), tmp_path / "v.parquet", block=10, resume=True)
 
 
@@ -127,7 +135,7 @@ def test_no_text(tiny_table: Path, tmp_path: Path) -> None:
 
 def test_output_that_cannot_be_written(tiny_table: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="cannot write .*choose another output"):
+    with pytest.raises(DataError, match=r"cannot write .*choose another output"):
         embed(floats(tiny_table), TEXTS, tmp_path / "file" / "v.parquet")
 
 

@@ -64,6 +64,12 @@ def test_another_recipe_is_refused_with_both_named(tiny_table: Path, tmp_path: P
         assert part in str(caught.value)
 
 
+def test_a_recipe_that_needs_no_fit_may_be_given_as_text(tiny_table: Path, tmp_path: Path) -> None:
+    text = f'StaticTable("{tiny_table}") | MeanPool() | Binary()'
+    embed(plait.parse(text), TEXTS, tmp_path / "v.parquet")
+    assert VectorFile(tmp_path / "v.parquet").search(TEXTS[0], plait.parse(text), k=1)[0].text == TEXTS[0]
+
+
 def test_files_that_are_not_ours(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is no file"):
         VectorFile(tmp_path / "none.parquet")

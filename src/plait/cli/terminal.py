@@ -131,7 +131,7 @@ def megabytes(size: float) -> str:
     """A size for people.
 
     >>> megabytes(1536), megabytes(2_500_000_000)
-    ('1.5 kB', '2.50 GB')
+    ('1.54 kB', '2.50 GB')
     """
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size >= factor:

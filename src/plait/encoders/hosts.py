@@ -94,9 +94,17 @@ class Host:
         return not bidirectional and any(getattr(module, "is_causal", False) for module in self.model.modules())
 
     @property
+    def positions(self) -> int | None:
+        """Tokens that the model has positions for; None when it counts none. RoBERTa's kin keep some for padding."""
+        declared: int | None = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        embeddings = [module for name, module in self.model.named_modules() if name.endswith("position_embeddings")]
+        kept = [getattr(module, "padding_idx", None) for module in embeddings]
+        return declared and declared - max((index + 1 for index in kept if index is not None), default=0)
+
+    @property
     def max_length(self) -> int:
         """Tokens a text may have: the checkpoint's own limit, else what its positions allow."""
-        positions = getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or 512
+        positions = self.positions or 512
         return min(self.card.max_length or positions, positions)
 
     def states(self, ids: np.ndarray, mask: np.ndarray | None, layers: tuple[int, ...]) -> list[Floats]:
@@ -263,7 +271,7 @@ def _load(weights: Weights, dtype: Any, revision: str | None, remote_code: bool)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options)
         model = transformers.AutoModel.from_pretrained(where, dtype=dtype, **options)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:  # TypeError: a file that is no JSON object
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"cannot load the model {weights.name!r}: {reason}") from error
     if not tokenizer.is_fast:

@@ -96,11 +96,18 @@ class Transformer(Encoder):
         prompt = prompts.get(role, "")
         if not prompt:
             return items
-        return [prompt + item if isinstance(item, str) else (*prompt.split(), *item) for item in items]
+        if not all(isinstance(item, str) for item in items):
+            raise RecipeError(f"{self} puts a prompt in front of texts; items given as words cannot have one")
+        return [prompt + item for item in items if isinstance(item, str)]
 
     def tokenize(self, items: Items) -> Tokens:
         words = len(items) > 0 and not isinstance(items[0], str)
         plain = _tokenizer(self.model, self.dtype, self.revision, self.remote_code)
+        if self.on_overflow not in OVERFLOWS:
+            raise RecipeError(f"{self}: on_overflow is {self.on_overflow!r}; expected one of {', '.join(OVERFLOWS)}")
+        positions = self.host.positions
+        if self.max_length and positions and self.max_length > positions:
+            raise RecipeError(f"{self}: the model has positions for {positions} tokens; lower max_length")
         limit = (self.max_length or self.host.max_length) - len(plain.prefix) - len(plain.suffix)
         if limit < 1:
             raise RecipeError(

@@ -136,6 +136,6 @@ def _one_process(arguments: Sequence[str]) -> tuple[float, float]:
     command = [sys.executable, "-c", LAUNCH, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise DataError(f"python {' '.join(arguments)} failed: {done.stderr.strip()[-300:]}")
+        raise DataError(f"python {' '.join(arguments)} failed: {done.stderr.strip().splitlines()[-1]}")
     seconds, peak = map(float, done.stdout.split())
     return seconds, peak / (1e6 if sys.platform == "darwin" else 1e3)

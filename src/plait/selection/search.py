@@ -101,7 +101,7 @@ class Scoreboard:
         for line in path.read_text().splitlines() if path and path.exists() else []:
             try:
                 key, value = json.loads(line)
-            except ValueError:  # the line a kill cut short
+            except (ValueError, TypeError):  # the line a kill cut short
                 continue
             self._known[key] = value
         if path and path.exists():
@@ -180,7 +180,7 @@ class _FoldSearch:
         space = self.of.space
         plain = self._score(defaults, "default", 1.0)
         grid = self._halve([chain(strand, text) for strand in space.strands() for text in space.transforms])
-        ranked = sorted([*plain, *(c for c in grid if c.share == 1.0)], key=_rank)
+        ranked = sorted([*plain, *(c for c in grid if c.share == 1.0)], key=self._order)
         parts = spread([c for c in ranked if self._fits_time(c)] or ranked, space.parts)
         searches = self._concatenate(parts)
         found = self._concats(parts, searches)
@@ -194,7 +194,7 @@ class _FoldSearch:
         out: list[Candidate] = []
         todo = list(recipes)
         for number, recipe in enumerate(todo):
-            if self.of.limits.late() and out:
+            if self.of.limits.late() and out and stage != "default":  # the report needs every default
                 self.skipped += len(todo) - number
                 break
             self.of.say(f"{self.name}: {stage}", number, len(todo))
@@ -214,7 +214,7 @@ class _FoldSearch:
         """Score all on a small share, the best third on the next; the others keep their first score."""
         left, done = list(recipes), list[Candidate]()
         for rung, share in enumerate(self.shares):
-            scored = sorted(self._score(left, "grid", share), key=_rank)
+            scored = sorted(self._score(left, "grid", share), key=self._order)
             last = rung == len(self.shares) - 1
             keep = len(scored) if last else max(self.of.space.parts, round(len(scored) * KEEP))
             done += scored if last else scored[keep:]
@@ -293,6 +293,10 @@ class _FoldSearch:
 
     def _fits(self, candidate: Candidate) -> bool:
         return self._fits_time(candidate) and (self.of.limits.bytes is None or candidate.bytes <= self.of.limits.bytes)
+
+    def _order(self, candidate: Candidate) -> tuple[bool, float, int, str]:
+        """Best first; those that take too long come last, so that halving keeps those that may win."""
+        return (not self._fits_time(candidate), *_rank(candidate))
 
     def _fits_time(self, candidate: Candidate) -> bool:
         return self.of.limits.milliseconds is None or candidate.milliseconds <= self.of.limits.milliseconds

@@ -22,6 +22,8 @@ from plait.store.shards import Counts, Shards, matrix, need_space, read_shard
 from plait.types import DataError, RecipeError
 
 SUFFIXES = (".parquet", ".npy")
+NUMBERS = "vector.list.element"
+"""What Parquet calls the numbers in a column of vectors."""
 
 
 @dataclass(frozen=True)
@@ -155,10 +157,10 @@ def _storable(text: str) -> str:
 def _join_parquet(paths: Sequence[Path], schema: pa.Schema, facts: dict[str, object], model: str, where: Path) -> None:
     """One row group a block."""
     schema = schema.with_metadata({"plait": json.dumps(facts, ensure_ascii=False), "plait.recipe": model})
-    options = {"text": "zstd", "row": "zstd", "vector": "none"}
-    names = {"text": "text", "row": "row", "vector": "vector.list.element"}
-    compression = {names[column]: kind for column, kind in options.items()}
-    with pq.ParquetWriter(where, schema, compression=compression, use_dictionary=False, store_schema=True) as writer:
+    compression = {"text": "zstd", "row": "zstd", NUMBERS: "none"}
+    # Parquet knows no bytes: without a dictionary of its 256 values a code's number takes four.
+    dictionary = [] if schema.field("vector").type.value_type == pa.float32() else [NUMBERS]
+    with pq.ParquetWriter(where, schema, compression=compression, use_dictionary=dictionary) as writer:
         for path in paths:
             batch, _ = read_shard(path)
             writer.write_table(pa.Table.from_batches([batch]).cast(schema), row_group_size=len(batch))

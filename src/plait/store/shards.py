@@ -85,8 +85,11 @@ class Shards:
         schema = self.schema.with_metadata({"counts": json.dumps(asdict(counts))})
         part = path.with_suffix(".part")
         try:
-            with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-                writer.write_batch(pa.record_batch(columns, schema=schema))
+            with part.open("wb") as sink:
+                with pa.ipc.new_file(sink, schema) as writer:
+                    writer.write_batch(pa.record_batch(columns, schema=schema))
+                sink.flush()
+                os.fsync(sink.fileno())
             os.replace(part, path)
         except OSError as error:
             raise DataError(f"cannot write {part}: {error.strerror or error}; finished blocks are kept") from error

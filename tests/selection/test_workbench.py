@@ -1,0 +1,200 @@
+"""Scores without a forward pass, against encoding and scoring in the open."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+import plait
+from plait.data import Judgements, Labels, Pairs, Tags, Task, select
+from plait.data.splits import Fold, split
+from plait.evaluation import Embedded, evaluator
+from plait.selection.workbench import Bench, Slice, Vault, join
+from plait.step import Chain, Composite, Concat
+from tests.selection.small import pairs
+
+LABELLED = [
+    ("the fox runs", "animal"),
+    ("a dog sleeps", "animal"),
+    ("cancel my card", "bank"),
+    ("a bank transfer", "bank"),
+]
+
+
+@pytest.fixture
+def strands(tiny_table: Path) -> list[Chain]:
+    table = plait.StaticTable(str(tiny_table))
+    return [table | plait.MeanPool(), table | plait.MaxPool(), table | plait.SifPool(a=0.1)]
+
+
+def bench(task: Task, strands: list[Chain], on: str = "dev", share: float = 1.0, seed: int = 0) -> Bench:
+    vault = Vault.fill(task, strands, None, None)
+    return Bench(vault, split(task).folds[0], on, evaluator(task), share, seed)
+
+
+def labelled(copies: int = 12) -> Task:
+    texts = [(f"{text} {n}", label) for n in range(copies) for text, label in LABELLED]
+    parts = {
+        name: Labels(np.arange(start, len(texts), 3), tuple(label for _, label in texts[start::3]))
+        for start, name in enumerate(("train", "dev", "test"))
+    }
+    return Task("classification", "topics", tuple(text for text, _ in texts), parts=parts)
+
+
+def retrieval() -> Task:
+    words = ["fox", "dog", "cat", "rain", "card", "bank"]
+    judged = [Judgements(np.arange(a, a + 2), ({a: 1}, {a + 1: 1})) for a in (0, 2, 4)]
+    parts = dict(zip(("train", "dev", "test"), judged, strict=True))
+    documents = tuple(f"the {word} is here" for word in words)
+    queries = tuple(f"where is a {word}" for word in words)
+    return Task("retrieval", "six", documents, queries, parts, np.arange(6), tuple(words))
+
+
+def in_the_open(recipe: Composite, task: Task, fit: str, on: str) -> float:
+    """The score of a recipe that is fitted on one part's texts and encodes everything itself."""
+    part = task.parts[fit]
+    if isinstance(part, Pairs):
+        rows = np.unique(np.concatenate([part.left, part.right]))
+    else:
+        rows = np.unique(part.rows) if isinstance(part, Labels | Tags) else np.arange(len(task.documents))
+    fitted = clone(recipe)
+    given = {}
+    for strand in fitted.strands():
+        strand.pool.fit(strand.encoder.tokenize(task.documents))  # type: ignore[attr-defined]
+    for strand in fitted.strands():
+        alone = Chain([strand.encoder, strand.pool])  # type: ignore[list-item]
+        given[strand.text] = alone.encode([task.documents[row] for row in rows]).values
+    fitted.learn(given)
+    documents = fitted.encode(task.documents).values
+    queries = fitted.encode(task.queries, role="query").values if len(task.queries) else None
+    return evaluator(task).evaluate(Embedded(documents, queries), task.parts[fit], task.parts[on]).value
+
+
+@pytest.mark.parametrize("task", [pairs(), retrieval()], ids=["sts", "retrieval"])
+def test_a_score_is_that_of_fitting_and_encoding_in_the_open(task: Task, strands: list[Chain]) -> None:
+    mine = bench(task, strands)
+    fit = "dev" if "train" not in task.parts else "train"
+    recipes: list[Composite] = [*strands, strands[0] | plait.Center(), strands[1] | plait.Pca(4)]
+    recipes += [Concat(strands[:2], [1.0, 0.5]), Concat([strands[0] | plait.Center(), strands[2]]) | plait.Pca(6)]
+    for recipe in recipes:
+        expected = in_the_open(recipe, task, fit, "dev")
+        assert mine.quick(recipe) == pytest.approx(expected, abs=1e-3), str(recipe)
+        assert mine.score(recipe).value == pytest.approx(expected, abs=1e-3), str(recipe)
+
+
+def test_a_learned_heads_score_is_that_in_the_open(strands: list[Chain]) -> None:
+    task = labelled()
+    for recipe in (strands[0], strands[1] | plait.Center()):
+        assert bench(task, strands).score(recipe).value == pytest.approx(in_the_open(recipe, task, "train", "dev"))
+
+
+@pytest.mark.parametrize("task", [pairs(), retrieval(), labelled()], ids=["sts", "retrieval", "classification"])
+@pytest.mark.parametrize("weights", [[1.0, 1.0, 0.0], [0.5, 0.0, 2.0], [0.0, 1.4, 0.0], [1.0, 0.7, 1.4]])
+def test_adding_scores_is_scoring_the_concatenation(task: Task, strands: list[Chain], weights: list[float]) -> None:
+    mine = bench(task, strands)
+    added = mine.concatenations(strands)(np.array(weights)).value
+    chosen = [n for n, weight in enumerate(weights) if weight]
+    made = Concat([strands[n] for n in chosen], [weights[n] for n in chosen])
+    assert added == pytest.approx(mine.quick(made), abs=2e-3)
+
+
+def test_compressed_recipes_are_scored_as_their_codes_decode(strands: list[Chain]) -> None:
+    task = pairs()
+    recipe = strands[0] | plait.Int8()
+    fitted = bench(task, strands).fitted(recipe)
+    codes = fitted.encode(task.documents)
+    decoded = fitted.quantiser.inverse_transform(codes.values)  # type: ignore[union-attr]
+    expected = evaluator(task).evaluate(Embedded(decoded), None, task.parts["dev"]).value
+    assert bench(task, strands).score(recipe).value == pytest.approx(expected, abs=1e-6)
+    assert bench(task, strands).width(recipe) == 16
+
+
+def test_the_recipe_that_is_scored_stays_unfitted(strands: list[Chain]) -> None:
+    recipe = strands[0] | plait.Center()
+    bench(pairs(), strands).score(recipe)
+    assert not recipe.steps[-1].state()
+
+
+def test_a_test_bench_learns_from_train_and_dev(strands: list[Chain]) -> None:
+    task = labelled()
+    mine = bench(task, strands, on="test")
+    assert len(mine.fit) == len(task.parts["train"]) + len(task.parts["dev"])
+    assert mine.on.labels == task.parts["test"].labels  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        Pairs(np.array([3, 1]), np.array([2, 2]), np.array([0.5, 1.0])),
+        Labels(np.array([3, 1]), ("a", "b")),
+        Tags(np.array([3, 1]), (("A",), ("B", "O"))),
+        Judgements(np.array([3, 1]), ({2: 1}, {0: 2})),
+    ],
+    ids=lambda part: type(part).__name__,
+)
+def test_joining_keeps_every_example_in_order(part: Pairs | Labels | Tags | Judgements) -> None:
+    both = join(part, select(part, np.array([1])))
+    assert len(both) == 3
+    back = select(both, np.array([0, 1]))
+    for mine, theirs in zip(vars(back).values(), vars(part).values(), strict=True):
+        assert list(mine) == list(theirs)
+    assert join(part, part) is part
+
+
+def test_a_bench_holds_only_the_rows_it_needs(strands: list[Chain]) -> None:
+    task = pairs()
+    mine = bench(task, strands)
+    dev = task.parts["dev"]
+    assert isinstance(dev, Pairs)
+    assert isinstance(mine.on, Pairs)
+    needed = np.unique(np.concatenate([dev.left, dev.right]))
+    assert mine.unit_rows.tolist() == needed.tolist()
+    np.testing.assert_array_equal(needed[mine.on.left], dev.left)
+    np.testing.assert_array_equal(needed[mine.on.right], dev.right)
+
+
+def test_words_keep_their_sentences(tiny_table: Path) -> None:
+    documents = (("the", "fox"), ("rain",), ("a", "dog", "runs"), ("cats",))
+    tags = {"train": Tags(np.array([2]), (("O", "A", "B"),)), "dev": Tags(np.array([1]), (("A",),))}
+    task = Task("tagging", "four", documents, parts={**tags, "test": Tags(np.array([0]), (("O", "A"),))})
+    strand = plait.StaticTable(str(tiny_table)) | plait.MeanPool()
+    mine = bench(task, [strand])
+    embedded = mine.embed(strand)
+    assert mine.unit_rows.tolist() == [2, 3, 4, 5]
+    assert mine.units is not None
+    assert mine.units.tolist() == [0, 1, 4]
+    np.testing.assert_allclose(embedded.documents, strand.encode([documents[1], documents[2]]).values, atol=1e-6)
+
+
+def test_samples_are_seeded_and_never_small(strands: list[Chain]) -> None:
+    task = labelled(400)
+    whole = len(task.parts["dev"])
+    sizes = {share: len(bench(task, strands, share=share).on) for share in (0.01, 0.5, 1.0)}
+    assert sizes == {0.01: 200, 0.5: round(0.5 * whole), 1.0: whole}
+    drawn = [bench(task, strands, share=0.5, seed=seed) for seed in (1, 1, 2)]
+    kept = [mine.unit_rows.tolist() for mine in drawn]
+    assert kept[0] == kept[1] != kept[2]
+
+
+def test_a_slice_scores_as_a_bench_of_its_examples(strands: list[Chain]) -> None:
+    task = replace(retrieval(), parts={"all": Judgements(np.arange(6), tuple({n: 1} for n in range(6)))})
+    whole, some = task.parts["all"], np.array([4, 0, 5])
+    vault = Vault.fill(task, strands, None, None)
+    full = Bench(vault, Fold(whole, whole, whole), "dev", evaluator(task))
+    part = select(whole, some)
+    alone = Bench(vault, Fold(part, part, part), "dev", evaluator(task))
+    for recipe in (strands[0], strands[1] | plait.Center()):
+        assert Slice(full, some).quick(recipe) == pytest.approx(alone.quick(recipe))
+    weights = np.array([1.0, 0.5])
+    sliced = Slice(full, some).concatenations(strands[:2])(weights).value
+    assert sliced == pytest.approx(alone.concatenations(strands[:2])(weights).value)
+
+
+def test_one_pass_each_for_documents_and_queries(strands: list[Chain]) -> None:
+    task = retrieval()
+    (report,) = Vault.fill(task, strands, None, None).passes.values()
+    assert report.encoded == report.items == 12
