@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -215,7 +216,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
     def broken(*args: object) -> None:
         raise Killed
 
-    monkeypatch.setattr(banks.os, "replace", broken)
+    monkeypatch.setattr(os, "replace", broken)
     with pytest.raises(Killed):
         write_atomic(path, b"new")
     assert path.read_bytes() == b"old"

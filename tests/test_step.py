@@ -101,7 +101,7 @@ def test_a_single_text_is_not_a_list_of_letters(table: plait.StaticTable) -> Non
         (lambda: MEAN * 0.5, '0.5 * (StaticTable("wordllama") | MeanPool())'),
         (
             lambda: (MEAN + MAX) | plait.Truncate(8) | plait.Binary(),
-            '((StaticTable("wordllama") | MeanPool()) + (StaticTable("wordllama") | MaxPool())) | Truncate(8) | Binary()',
+            f"(({MEAN}) + ({MAX})) | Truncate(8) | Binary()",
         ),
     ],
 )

@@ -10,8 +10,8 @@ import inspect
 import json
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from functools import cache
+from itertools import pairwise
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -64,7 +64,7 @@ class Step(BaseEstimator):
 
     def __str__(self) -> str:
         written = []
-        for number, parameter in enumerate(_parameters(type(self))):
+        for number, parameter in enumerate(_parameters(type(self))):  # type: ignore[arg-type]
             value = getattr(self, parameter.name)
             if not _same(value, parameter.default):
                 written.append(f"{_text(value)}" if number == 0 else f"{parameter.name}={_text(value)}")
@@ -208,7 +208,8 @@ class Chain(Composite):
     def children(self) -> Sequence[Step]:
         return self.steps
 
-    def _head(self) -> int:
+    @property
+    def head(self) -> int:
         """How many steps belong to the strand: all up to the pooling, or the one nested composite."""
         for number, step in enumerate(self.steps):
             if step.gives is not States:
@@ -216,7 +217,7 @@ class Chain(Composite):
         raise RecipeError(f"{self} has no pooling: it gives {self.gives.__name__}; add one, e.g. | MeanPool()")
 
     def strands(self) -> Iterator[plan.Strand]:
-        head = self.steps[: self._head()]
+        head = self.steps[: self.head]
         if isinstance(head[0], Composite):
             yield from head[0].strands()
             return
@@ -234,7 +235,7 @@ class Chain(Composite):
 
     def weave(self, given: Mapping[str, Floats]) -> np.ndarray:
         values = self._strand_values(given)
-        for step in self.steps[self._head() :]:
+        for step in self.steps[self.head :]:
             values = step.transform(values)
         return values
 
@@ -242,7 +243,7 @@ class Chain(Composite):
         if isinstance(self.steps[0], Composite):
             self.steps[0].learn(given)
         values = self._strand_values(given)
-        for step in self.steps[self._head() :]:
+        for step in self.steps[self.head :]:
             values = step.fit(values).transform(values)
         return self
 
@@ -344,7 +345,7 @@ def walk(step: Step) -> Iterator[Step]:
 
 
 @cache
-def _parameters(kind: type[Step]) -> tuple[inspect.Parameter, ...]:
+def _parameters(kind: type) -> tuple[inspect.Parameter, ...]:
     return tuple(inspect.signature(kind).parameters.values())
 
 

@@ -13,6 +13,7 @@ from sklearn.base import clone
 
 import plait
 from plait.fusion.strategies import STRATEGIES, Ledger, ace, credit, everything, greedy, random, refine
+from plait.step import Concat
 from plait.types import RecipeError
 from tests.tiny import SENTENCES
 
@@ -73,12 +74,13 @@ def test_one_step_of_the_controller_by_hand() -> None:
     distance = np.abs(first - second).sum()
     reward = gain * 0.5 ** (distance - 1) * np.abs(first - second)
     logits = 0.1 * (second - 0.5) * reward
+    assert trail.probability is not None
     np.testing.assert_allclose(trail.probability, 1 / (1 + np.exp(-logits)), atol=1e-12)
 
 
 @pytest.mark.parametrize("strategy", ["ace", "random"])
 def test_draws_are_never_empty_and_never_the_one_before(strategy: str) -> None:
-    trail = STRATEGIES[strategy](additive, 3, 200, np.random.default_rng(0))  # type: ignore[operator]
+    trail = STRATEGIES[strategy](additive, 3, 200, np.random.default_rng(0))
     assert len(trail.scores) == 200
     for before, after in zip(trail.weights, trail.weights[1:], strict=False):
         assert after.any()
@@ -175,10 +177,10 @@ def test_searches_agree_with_themselves(parts: list[plait.Chain], strategy: str)
 
 def test_a_search_stands_for_all_parts_until_it_was_run(parts: list[plait.Chain]) -> None:
     search = plait.ConcatSearch(parts, "greedy", 20)
-    assert str(search.concat) == str(plait.fusion.Concat(parts))
+    assert str(search.concat) == str(Concat(parts))
     search.search(lambda weights: 1.0 if weights.tolist() == [1, 0, 1] else 0.1 * float(weights[0]))
     assert search.support_.tolist() == [True, False, True]
-    assert str(search.concat) == str(plait.fusion.Concat([parts[0], parts[2]], [1, 1]))
+    assert str(search.concat) == str(Concat([parts[0], parts[2]], [1, 1]))
 
 
 def test_a_search_is_text_and_clones_without_what_it_found(parts: list[plait.Chain]) -> None:

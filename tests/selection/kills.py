@@ -18,7 +18,7 @@ import transformers  # noqa: F401
 
 import plait.encoders.hosts  # noqa: F401  (what children would import each for themselves)
 from plait.encoders.transformer import Transformer
-from plait.selection import find
+from plait.selection.finding import find
 from plait.types import States, Tokens
 from tests.selection.small import outcome, pairs, space
 
@@ -89,7 +89,7 @@ def main(model: str, folder: Path, kills: int, seed: int) -> None:
         differing += [f"{runs}: {path.name}" for path in out.rglob("*.part")]
         runs += 1
     run = json.loads((folder / "whole" / "run.json").read_text())
-    print(json.dumps({"landed": landed, "runs": runs, "differing": differing, "run": run, "seconds": whole}))
+    sys.stdout.write(json.dumps({"landed": landed, "runs": runs, "differing": differing, "run": run, "seconds": whole}))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from plait.data import Pairs, Task, read, select
-from plait.selection import Space
+from plait.selection.space import Space
 
 MEASURED = ("ms_per_text",)
 """Columns that hold times, which no two runs share."""

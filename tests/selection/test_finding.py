@@ -13,10 +13,12 @@ import pytest
 
 import plait
 from plait.data import Judgements, Pairs, Task
-from plait.evaluation import Embedded, evaluator
-from plait.evaluation.evaluators import Evaluator, Scorer
+from plait.evaluation.embedded import Embedded
+from plait.evaluation.evaluators import Evaluator, Scorer, evaluator
 from plait.evaluation.scores import Score
-from plait.selection import FindResult, Space, find
+from plait.selection.finding import find
+from plait.selection.result import FindResult
+from plait.selection.space import Space
 from plait.types import RecipeError
 from tests.selection.small import outcome, pairs, space, whole_pairs
 
@@ -130,7 +132,7 @@ def test_the_figures_are_those_of_the_saved_model(result: FindResult, folder: Pa
     vectors = model.encode(task.documents)
     values = vectors.values
     if model.quantiser is not None:
-        values = model.quantiser.inverse_transform(values)  # type: ignore[attr-defined]
+        values = model.quantiser.inverse_transform(values)
     score = evaluator(task).evaluate(Embedded(values), None, task.parts["test"])
     assert score.value == pytest.approx(result.best.test, abs=1e-6)
     assert vectors.nbytes == result.best.bytes
@@ -212,7 +214,7 @@ def test_resume_refuses_other_settings(
     change: Callable[[Task, Space], dict[str, object]], word: str, result: FindResult, small_space: Space, folder: Path
 ) -> None:
     with pytest.raises(RecipeError, match=f"cannot resume .*{word} was"):
-        find(**change(pairs(), small_space), out=folder, resume=True)  # type: ignore[arg-type]
+        find(**change(pairs(), small_space), out=folder, resume=True)
 
 
 def relabelled(task: Task) -> Task:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plait.selection import front
+from plait.selection.pareto import front
 
 ROWS = st.lists(st.tuples(*[st.integers(0, 4)] * 3), max_size=25)
 

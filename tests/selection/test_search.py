@@ -91,7 +91,7 @@ class Toy:
     def run(self) -> Selection:
         search = Search(self.space, cast(Timer, ToyTimer()), self.limits, Scoreboard(self.board), self.strategy)
         default = plait.parse(f"{self.space.encoders()[0]} | MeanPool()")
-        return search.run("toy", lambda share: cast(Bench, ToyBench(share, self.asked)), [default])  # type: ignore[list-item]
+        return search.run("toy", lambda share: cast(Bench, ToyBench(share, self.asked)), [default])
 
 
 @pytest.fixture

@@ -12,8 +12,10 @@ from sklearn.base import clone
 import plait
 from plait.data import Judgements, Labels, Pairs, Tags, Task, select
 from plait.data.splits import Fold, split
-from plait.evaluation import Embedded, evaluator
-from plait.selection.workbench import Bench, Slice, Vault, join
+from plait.data.tasks import join
+from plait.evaluation.embedded import Embedded
+from plait.evaluation.evaluators import evaluator
+from plait.selection.workbench import Bench, Slice, Vault
 from plait.step import Chain, Composite, Concat
 from tests.selection.small import pairs
 
@@ -64,9 +66,9 @@ def in_the_open(recipe: Composite, task: Task, fit: str, on: str) -> float:
     fitted = clone(recipe)
     given = {}
     for strand in fitted.strands():
-        strand.pool.fit(strand.encoder.tokenize(task.documents))  # type: ignore[attr-defined]
+        strand.pool.fit(strand.encoder.tokenize(task.documents))
     for strand in fitted.strands():
-        alone = Chain([strand.encoder, strand.pool])  # type: ignore[list-item]
+        alone = Chain([strand.encoder, strand.pool])
         given[strand.text] = alone.encode([task.documents[row] for row in rows]).values
     fitted.learn(given)
     documents = fitted.encode(task.documents).values

@@ -151,6 +151,15 @@ def select(part: AnyPart, positions: Ints) -> AnyPart:
     return part.take(positions)
 
 
+def join(a: Part, b: Part) -> Part:
+    """The examples of two parts of one kind; one of them if they are the same."""
+    if a is b:
+        return a
+    if type(a) is not type(b):
+        raise DataError(f"a part of {type(a).__name__} cannot be joined with one of {type(b).__name__}")
+    return a.join(b)  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True, eq=False)
 class Task:
     """Data that a recipe can be judged by.

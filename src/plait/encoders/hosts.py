@@ -108,7 +108,7 @@ class Host:
         return min(self.card.max_length or positions, positions)
 
     def states(self, ids: np.ndarray, mask: np.ndarray | None, layers: tuple[int, ...]) -> list[Floats]:
-        """``[B, T, D]`` float32 states of each layer, for padded ids ``[B, T]``; mask True = real token, None = all are."""
+        """``[B, T, D]`` float32 states of each layer, for padded ids ``[B, T]``; mask True = real, None = all are."""
         import torch
 
         caught: dict[int, torch.Tensor] = {}

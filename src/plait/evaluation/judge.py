@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.base import clone
@@ -14,7 +13,7 @@ from plait import plan
 from plait.bank import Bank
 from plait.compression.binary import Binary
 from plait.data.splits import LEARNED, Fold, split
-from plait.data.tasks import Judgements, Labels, Pairs, Part, Tags, Task
+from plait.data.tasks import Judgements, Labels, Pairs, Part, Tags, Task, join
 from plait.evaluation.embedded import Embedded
 from plait.evaluation.evaluators import Evaluator, evaluator
 from plait.evaluation.scores import Score
@@ -166,19 +165,6 @@ class _Judged:
         if self.task.kind == "retrieval":
             queries = body.weave(self._vectors(body, self.task.queries, "query"))
         return Embedded(documents, queries, units)
-
-
-def join(a: Part, b: Part) -> Part:
-    """The examples of two parts of one kind; one of them if they are the same."""
-    if a is b:
-        return a
-    if type(a) is not type(b):
-        raise DataError(f"a part of {type(a).__name__} cannot be joined with one of {type(b).__name__}")
-    joined: dict[str, Any] = {}
-    for field in fields(a):
-        x, y = getattr(a, field.name), getattr(b, field.name)
-        joined[field.name] = x + y if isinstance(x, tuple) else np.concatenate([x, y])
-    return replace(a, **joined)
 
 
 def _needed(task: Task, folds: Sequence[Fold], part: str, unfitted: bool) -> Ints:

@@ -15,7 +15,7 @@ from plait import plan
 from plait.bank import Bank, digest, write_atomic
 from plait.data import read, split
 from plait.data.splits import Fold, Protocol
-from plait.data.tasks import Judgements, Kind, Task
+from plait.data.tasks import Judgements, Kind, Task, join
 from plait.evaluation import evaluator
 from plait.evaluation.evaluators import Evaluator
 from plait.evaluation.scores import Score
@@ -25,7 +25,7 @@ from plait.selection.costs import Timer, machine, peak_memory, versions, weight_
 from plait.selection.result import Figure, FindResult
 from plait.selection.search import SHARES, Candidate, Limits, Say, Scoreboard, Search, Selection
 from plait.selection.space import Space, default_recipe, installed
-from plait.selection.workbench import Bench, Slice, Vault, join
+from plait.selection.workbench import Bench, Slice, Vault
 from plait.step import Chain
 from plait.types import DataError, RecipeError
 

@@ -94,14 +94,13 @@ def _enough(run: Callable[[Sequence[str]], Floats], texts: Sequence[str]) -> Seq
 
 
 def _texts(number: int) -> list[str]:
-    """Sentences of the similarity sample; equal ones once, since plait encodes those once."""
+    """Passages of mixed lengths, 10 to 125 words, as a real collection has them."""
     from plait.data.reading import read
 
-    task = read("demo:stsb")
-    texts = [text for text in task.documents if isinstance(text, str)]
-    while len(texts) < number:
-        texts += [f"{text} ({len(texts)})" for text in texts]
-    return texts[:number]
+    words = [str(document).split() for document in read("demo:scifact").documents]
+    lengths = (10 + 37 * row % 116 for row in range(number))
+    texts = (" ".join(words[row % len(words)][row // len(words) :][:length]) for row, length in enumerate(lengths))
+    return list(texts)
 
 
 def _plait(step: Encoder) -> Callable[[Sequence[str]], Floats]:

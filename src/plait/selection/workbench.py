@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,17 +12,19 @@ from sklearn.base import clone
 from plait import plan
 from plait.bank import Bank
 from plait.data.splits import Fold
-from plait.data.tasks import Judgements, Labels, Pairs, Part, Tags, Task, select
+from plait.data.tasks import Judgements, Labels, Pairs, Part, Tags, Task, join, select
 from plait.evaluation.embedded import Embedded
 from plait.evaluation.evaluators import Evaluator
 from plait.evaluation.scores import Score
 from plait.fusion.strategies import Weights
-from plait.roles import Pooling
-from plait.step import Chain, Composite, walk
-from plait.types import Floats, Ints, Items, ranges
+from plait.roles import Pooling, Quantiser
+from plait.step import Chain, Composite, Concat, walk
+from plait.types import Floats, Ints, Items, RecipeError, ranges
 
 FIT_ROWS = 20_000
 """Rows that transforms learn from at most: a mean and a covariance need no more."""
+KEPT_BYTES = 1 << 30
+"""Vectors that a bench keeps at hand for recipes that begin alike."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +44,7 @@ class Vault:
         tokens = {leaf.source: leaf.encoder.tokenize(task.documents) for leaf in {s.source: s for s in leaves}.values()}
         for leaf in leaves:
             leaf.pool.fit(tokens[leaf.source])  # type: ignore[attr-defined]
-        leaves = [leaf for chain in strands for leaf in chain.strands()]  # a strand's key holds what its pooling learned
+        leaves = [leaf for chain in strands for leaf in chain.strands()]  # their keys hold what was learned
         documents, passes = _pass(leaves, task.documents, "document", bank, progress)
         queries: dict[str, Floats] = {}
         if len(task.queries):
@@ -78,9 +81,10 @@ class Bench:
         learn_units = learn if self.units is None else ranges(self.units[learn], self.units[learn + 1])
         if len(learn_units) > FIT_ROWS:
             learn_units = np.sort(rng.choice(learn_units, FIT_ROWS, replace=False))
-        self.learn_rows = self.unit_rows[learn_units]
+        self._learn = learn_units
         self._widths: dict[str, int] = {}
         self._scores: dict[str, Score] = {}
+        self._kept: OrderedDict[str, Embedded] = OrderedDict()
 
     def fitted(self, recipe: Composite) -> Composite:
         """A copy of the recipe, its transforms fitted on the train rows (for retrieval: on the corpus)."""
@@ -89,21 +93,47 @@ class Bench:
             if isinstance(old, Pooling):
                 new.set_state(old.state())
         texts = [leaf.text for leaf in copy.strands()]
-        return copy.learn({text: _gather(self.vault.documents[text], self.learn_rows) for text in texts})
+        return copy.learn({text: _gather(self.vault.documents[text], self.unit_rows[self._learn]) for text in texts})
 
     def embed(self, recipe: Composite) -> Embedded:
         """Vectors of the bench's rows. A compressed recipe gives what its codes decode to; queries stay floats."""
-        fitted = self.fitted(recipe)
-        texts = [leaf.text for leaf in fitted.strands()]
-        documents = fitted.weave({text: _gather(self.vault.documents[text], self.unit_rows) for text in texts})
-        last = fitted.quantiser
-        body = fitted
-        if last is not None:
-            documents = last.inverse_transform(documents)
-            body = Chain(fitted.children()[:-1])
-        self._widths[str(recipe)] = documents.shape[1]
-        queries = body.weave({text: self.vault.queries[text] for text in texts}) if self.vault.queries else None
-        return Embedded(documents, queries, self.units)
+        last = recipe.quantiser
+        woven = self._woven(recipe if last is None else Chain(recipe.children()[:-1]))
+        self._widths[str(recipe)] = woven.documents.shape[1]
+        if not isinstance(last, Quantiser):
+            return woven
+        quantiser = clone(last).fit(woven.documents[self._learn])
+        return replace(woven, documents=quantiser.inverse_transform(quantiser.transform(woven.documents)))
+
+    def _woven(self, recipe: Composite) -> Embedded:
+        """What the fitted recipe gives for the bench's rows; beginnings that recipes share are computed once."""
+        text = str(recipe)
+        if text not in self._kept:
+            self._keep(text, self._weave(recipe))
+        self._kept.move_to_end(text)
+        return self._kept[text]
+
+    def _weave(self, recipe: Composite) -> Embedded:
+        if isinstance(recipe, Chain) and len(recipe.steps) > recipe.head:
+            before, step = self._woven(Chain(recipe.steps[:-1])), clone(recipe.steps[-1])
+            step.fit(before.documents[self._learn])
+            queries = None if before.queries is None else step.transform(before.queries)
+            return Embedded(step.transform(before.documents), queries, self.units)
+        if isinstance(recipe, Chain) and not isinstance(recipe.steps[0], Composite):
+            leaf = next(recipe.strands()).text
+            return Embedded(
+                _gather(self.vault.documents[leaf], self.unit_rows), self.vault.queries.get(leaf), self.units
+            )
+        whole = recipe.steps[0] if isinstance(recipe, Chain) else recipe
+        if not isinstance(whole, Concat):
+            raise RecipeError(f"{whole} cannot be scored before it stands for one concatenation")
+        parts = [part if isinstance(part, Composite) else Chain([part]) for part in whole.parts]
+        return Embedded.concat([self._woven(part) for part in parts], whole.weights_)
+
+    def _keep(self, text: str, woven: Embedded) -> None:
+        self._kept[text] = woven
+        while len(self._kept) > 1 and sum(kept.documents.nbytes for kept in self._kept.values()) > KEPT_BYTES:
+            self._kept.popitem(last=False)
 
     def score(self, recipe: Composite) -> Score:
         """The candidate's score with the task's own head, and what a bootstrap needs."""
@@ -156,11 +186,6 @@ class Slice:
 
     def _part(self, score: Score) -> Score:
         return Score.of(score.metric, score.kind, *(array[self.positions] for array in score.examples))
-
-
-def join(a: Part, b: Part) -> Part:
-    """The examples of both parts; of one when they are the same."""
-    return a if a is b else a.join(b)  # type: ignore[arg-type]
 
 
 def _pass(
