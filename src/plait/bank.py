@@ -2,7 +2,7 @@
 
 A *shelf* belongs to one encoder and one list of items. It holds one ``.npy`` file for each strand; a file that is still
 being written ends in ``.part`` and is renamed once its last batch is in, so that nothing half-written is ever taken for
-whole. Beside the parts lies a log with one line for each batch that is in them.
+whole. Beside the parts lies a log with one line for each batch that is in them; a ``.done`` file says that all are.
 """
 
 from __future__ import annotations
@@ -81,15 +81,20 @@ class Shelf:
             raise DataError(f"{self._path(strand)} holds {len(vectors)} vectors, {self.rows} were expected: delete it")
         return vectors
 
-    def note(self, fact: dict[str, int]) -> None:
-        """Remember what a finished pass did."""
-        with (self.folder / "passes.jsonl").open("a") as file:
-            file.write(json.dumps(fact) + "\n")
+    @property
+    def encoded(self) -> int:
+        """How many items went through the forward passes behind this shelf, all of them together."""
+        return sum(json.loads(path.read_text())["encoded"] for path in sorted(self.folder.glob("*.done")))
 
-    def notes(self) -> list[dict[str, int]]:
-        """What all finished passes did, oldest first."""
-        path = self.folder / "passes.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    def settle(self) -> None:
+        """Finish what a kill left between the last batch and the last renaming."""
+        for done in self.folder.glob("*.done"):
+            log = done.with_suffix(".log")
+            if log.exists():
+                for name in json.loads(done.read_text())["strands"]:
+                    with contextlib.suppress(FileNotFoundError):
+                        os.replace(self._part(name), self._path(name))
+                log.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def writer(self, dims: dict[str, int], plan: str) -> Iterator[Writer]:
@@ -106,16 +111,23 @@ class Shelf:
                 yield writer
             finally:
                 writer.sync()
-            for strand in dims:
-                os.replace(self._part(strand), self._path(strand))
-            writer.log.unlink(missing_ok=True)
+            facts = {"strands": sorted(dims), "encoded": writer.encoded}
+            write_atomic(writer.log.with_suffix(".done"), json.dumps(facts).encode())
+            self.settle()
 
     def _part(self, strand: str) -> Path:
         return self._path(strand).with_suffix(".npy.part")
 
 
 class Writer:
-    """Fills the parts of a shelf, batch by batch, and knows which batches a killed run left done."""
+    """Fills the parts of a shelf, batch by batch, and knows which batches a killed run left done.
+
+    Attributes:
+        done: batches that are in the parts already.
+        encoded: for the one who writes to set, how many items went through the forward pass.
+    """
+
+    encoded = 0
 
     def __init__(self, shelf: Shelf, dims: dict[str, int], log: Path) -> None:
         self.log = log
@@ -192,7 +204,9 @@ class Bank:
     def shelf(self, encoder: str, items: Sequence[str | tuple[str, ...]], rows: int) -> Shelf:
         """The shelf of an encoder (by fingerprint) over these items."""
         texts = (item if isinstance(item, str) else "\x1f".join(item) for item in items)
-        return Shelf(self.folder / digest(encoder, *texts), rows)
+        shelf = Shelf(self.folder / digest(encoder, *texts), rows)
+        shelf.settle()
+        return shelf
 
 
 @contextlib.contextmanager

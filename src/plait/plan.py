@@ -170,8 +170,8 @@ def _banked(
     if missing:
         with shelf.writer({key: encoder.width for key in missing}, plan=str(encoder.budget)) as writer:
             _forward(tokens, missing, writer.write, report, progress, writer.done, writer.commit)
-        shelf.note({"encoded": report.encoded})
-    report.encoded = sum(note["encoded"] for note in shelf.notes())
+            writer.encoded = report.encoded
+    report.encoded = shelf.encoded
     return {text: shelf.get(strand.key) for text, strand in group.items()}
 
 

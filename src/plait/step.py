@@ -7,7 +7,6 @@ composed. ``str(step)`` is the step's canonical text, the one notation used ever
 from __future__ import annotations
 
 import inspect
-import json
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -19,6 +18,7 @@ from sklearn.base import BaseEstimator
 
 from plait import plan
 from plait.bank import Bank, digest
+from plait.notation import same, written_number, written_value
 from plait.types import Codes, DataError, Floats, Items, RecipeError, States, Vectors, ranges
 
 
@@ -64,10 +64,10 @@ class Step(BaseEstimator):
 
     def __str__(self) -> str:
         written = []
-        for number, parameter in enumerate(_parameters(type(self))):  # type: ignore[arg-type]
+        for place, parameter in enumerate(_parameters(type(self))):  # type: ignore[arg-type]
             value = getattr(self, parameter.name)
-            if not _same(value, parameter.default):
-                written.append(f"{_text(value)}" if number == 0 else f"{parameter.name}={_text(value)}")
+            if not same(value, parameter.default):
+                written.append(f"{written_value(value)}" if place == 0 else f"{parameter.name}={written_value(value)}")
         return f"{type(self).__name__}({', '.join(written)})"
 
     def __repr__(self) -> str:  # scikit-learn's own would not be the canonical text
@@ -306,7 +306,7 @@ class Concat(Composite):
         written = []
         for part, weight in zip(self.parts, self.weights_, strict=True):
             text = f"({part})" if isinstance(part, Chain) else str(part)
-            written.append(text if weight == 1 and len(self.parts) > 1 else f"{_number(weight)} * {text}")
+            written.append(text if weight == 1 and len(self.parts) > 1 else f"{written_number(weight)} * {text}")
         return " + ".join(written)
 
     def children(self) -> Sequence[Step]:
@@ -396,25 +396,3 @@ _HINTS = {
 
 def _hint(gives: type, takes: type) -> str:
     return _HINTS.get((gives, takes), "")
-
-
-def _same(value: object, default: object) -> bool:
-    if isinstance(value, np.ndarray) or isinstance(default, np.ndarray):
-        return False
-    return type(value) is type(default) and bool(value == default)
-
-
-def _number(value: float) -> str:
-    return repr(int(value)) if float(value).is_integer() else repr(float(value))
-
-
-def _text(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(_text(item) for item in value)}]"
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_text(k)}: {_text(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False) if value.isprintable() else repr(value)
-    if isinstance(value, np.generic):
-        return repr(value.item())
-    return str(value) if isinstance(value, Step) else repr(value)

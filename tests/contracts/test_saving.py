@@ -47,10 +47,12 @@ def test_saved_twice_is_the_same_files(any_step: Step, places: Places, tmp_path:
 
 
 def test_equal_text_is_the_same_recipe_however_it_was_put_together(places: Places, tmp_path: Path) -> None:
-    nested = plait.Chain([MAKERS["StaticTable"](places) | plait.MeanPool(), plait.Center()]).fit(TEXTS)
-    flat = plait.parse(str(nested)).fit(TEXTS)
-    assert nested.fingerprint == flat.fingerprint
-    assert plait.load(plait.save(nested, tmp_path / "model")).fingerprint == nested.fingerprint
+    joined = ((MAKERS["StaticTable"](places) | plait.MeanPool()) | plait.Center()).fit(TEXTS)
+    flat = plait.parse(str(joined)).fit(TEXTS)
+    assert joined.fingerprint == flat.fingerprint
+    assert plait.load(plait.save(joined, tmp_path / "model")).fingerprint == joined.fingerprint
+    with pytest.raises(RecipeError, match="inside a chain"):
+        plait.Chain([MAKERS["StaticTable"](places) | plait.MeanPool(), plait.Center()])
 
 
 def test_changed_arrays_are_noticed(places: Places, tmp_path: Path) -> None:

@@ -57,7 +57,9 @@ def test_codes_are_stored_as_codes(tiny_table: Path, tmp_path: Path, kind: str, 
 
 
 @pytest.mark.parametrize(("kind", "width"), [("Int8", 16), ("Binary", 2)])
-def test_a_number_of_a_code_takes_hardly_more_than_a_byte(tiny_table: Path, tmp_path: Path, kind: str, width: int) -> None:
+def test_a_number_of_a_code_takes_hardly_more_than_a_byte(
+    tiny_table: Path, tmp_path: Path, kind: str, width: int
+) -> None:
     embed(codes(tiny_table, kind), many(8000), tmp_path / "v.parquet")
     column = pq.ParquetFile(tmp_path / "v.parquet").metadata.row_group(0).column(2)
     assert column.path_in_schema == "vector.list.element"

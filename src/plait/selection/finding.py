@@ -16,8 +16,7 @@ from plait.bank import Bank, digest, write_atomic
 from plait.data import read, split
 from plait.data.splits import Fold, Protocol
 from plait.data.tasks import Judgements, Kind, Task, join
-from plait.evaluation import evaluator
-from plait.evaluation.evaluators import Evaluator
+from plait.evaluation.evaluators import Evaluator, evaluator
 from plait.evaluation.scores import Score
 from plait.evaluation.statistics import compare, interval, pool
 from plait.recipe import save

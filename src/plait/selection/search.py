@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from plait.evaluation.scores import Score
 from plait.fusion.search import ConcatSearch
 from plait.fusion.strategies import STRATEGIES
 from plait.selection.costs import Timer, vector_bytes
@@ -225,16 +224,17 @@ class _FoldSearch:
         """Every strategy, at equal numbers of evaluations; the weights are refined for each in the same way."""
         if len(parts) < 2:
             return {}
-        scores: list[Callable[[np.ndarray], Score]] = []
+        scorer = cache(lambda: self.bench(1.0).concatenations([part.recipe for part in parts]))
 
         def score(weights: np.ndarray) -> float:
-            if not scores:
-                scores.append(self.bench(1.0).concatenations([part.recipe for part in parts]))
             key = f"{self.name}/concat/{'+'.join(p.text for p in parts)}/{weights.tolist()}"
-            return self.of.board.get(key, lambda: scores[0](weights).value) if self._allowed(parts, weights) else 0.0
+            return self.of.board.get(key, lambda: scorer()(weights).value) if self._allowed(parts, weights) else 0.0
 
-        out = {}
-        for number, strategy in enumerate(STRATEGIES):
+        out: dict[str, ConcatSearch] = {}
+        for number, strategy in enumerate(sorted(STRATEGIES, key=lambda name: name != self.of.strategy)):
+            if self.of.limits.late() and out:
+                self.skipped += len(STRATEGIES) - number
+                break
             self.of.say(f"{self.name}: concatenations, {strategy}", number, len(STRATEGIES))
             search = ConcatSearch(
                 [p.recipe for p in parts], strategy, self.of.episodes, weighted=True, random_state=self.of.seed
