@@ -119,8 +119,10 @@ def check(data: Path) -> Outcome:
         note=(
             f"SciFact is cut to {TEST_QUERIES} queries and {TEST_DOCUMENTS} documents, as passes over all 5,183 take "
             "more than ten minutes on two cores; its nDCG is thus not the published 64.5. The rate is the largest "
-            "singular value of (I - 11'/n) A, measured on real attention; the paper bounds it for Gaussian logits. A "
-            "mean of static vectors has no attention at all: its rise with length is what averaging more words does."
+            "singular value of (I - 11'/n) A, measured on real attention, where it rises with n; the paper bounds it "
+            "for Gaussian logits. A mean of static vectors has no attention at all and crowds together too (see the "
+            "figures): the rise is at least in part what averaging more words does. For shorter texts a tau below 1 "
+            "can draw vectors together: only the longest ones were to be spread."
         ),
     )
 

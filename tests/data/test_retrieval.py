@@ -35,7 +35,7 @@ def grades(task: Task, part: str) -> dict[str, dict[str, int]]:
 def test_beir_folder(tmp_path: Path) -> None:
     task = read(write_beir(tmp_path / "birds", CORPUS, QUERIES, {"qrels.tsv": QRELS}))
     assert (task.kind, task.name) == ("retrieval", "birds")
-    assert list(task.documents) == ["Owls They hoot.", "Larks sing.", ""]
+    assert list(task.documents) == ["Owls They hoot.", "Larks Larks sing.", ""]
     assert task.corpus is not None
     assert task.corpus.tolist() == [0, 1, 2, 0]
     assert task.doc_ids == ("d1", "d2", "d3", "d4")

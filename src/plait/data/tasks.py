@@ -95,7 +95,7 @@ class Labels:
 
     def join(self, other: Self) -> Self:
         """These examples, then the other's."""
-        return type(self)(np.concatenate([self.rows, other.rows]), self.labels + other.labels)
+        return type(self)(np.concatenate([self.rows, other.rows]), self.labels + other.labels)  # type: ignore[operator]
 
     @property
     def multi(self) -> bool:

@@ -120,7 +120,7 @@ def _peers(name: str, step: Encoder) -> list[tuple[str, Callable[[Sequence[str]]
         from model2vec import StaticModel
 
         model: Any = StaticModel(step.table.vectors, _tokenizer(weights), normalize=False)
-        return [(f"model2vec {version('model2vec')}", lambda texts: model.encode(list(texts)))]
+        return [(f"model2vec {version('model2vec')}", lambda texts: model.encode(list(texts), max_length=None))]
     known = weights.folder is not None and weights.folder.is_dir()
     if not isinstance(step, StaticTable) and known and find_spec("sentence_transformers"):
         from sentence_transformers import SentenceTransformer
