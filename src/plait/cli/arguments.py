@@ -49,7 +49,7 @@ def ready(recipe: Composite, texts: Iterable[str], fit: bool, text: str) -> Comp
     Raises:
         RecipeError: if it has steps that have yet to learn, and nobody asked to fit them.
     """
-    from plait.evaluation.judge import is_fitted
+    from plait.evaluation.judging import is_fitted
 
     if is_fitted(recipe):
         return recipe

@@ -12,7 +12,7 @@ from plait.cli.terminal import Stages, interruptible, out, warn
 
 if TYPE_CHECKING:
     from plait.data.tasks import Kind
-    from plait.evaluation.judge import Judgement
+    from plait.evaluation.judging import Judgement
 
 EXAMPLES = """
 Examples:
@@ -39,7 +39,7 @@ def evaluate(
     columns = pairs_of(column or [], "--column")
     with interruptible("Nothing is kept"), Stages() as stages:
         from plait.data.reading import read
-        from plait.evaluation.judge import judge
+        from plait.evaluation.judging import judge
 
         step = recipe_of(recipe)
         read_ = read(data, task=cast("Kind | None", task), columns=columns or None, seed=seed)

@@ -118,7 +118,7 @@ def _host(step: Transformer) -> dict[str, object]:
 
 
 def _recipe(recipe: Composite) -> dict[str, object]:
-    from plait.evaluation.judge import is_fitted
+    from plait.evaluation.judging import is_fitted
     from plait.roles import Encoder
     from plait.step import walk
 

@@ -14,6 +14,7 @@ NAMES = {
     "compare": "plait.evaluation.statistics",
     "evaluator": "plait.evaluation.evaluators",
     "interval": "plait.evaluation.statistics",
+    "judge": "plait.evaluation.judging",
     "permutation_test": "plait.evaluation.statistics",
     "pool": "plait.evaluation.statistics",
     "spans": "plait.evaluation.bio_tags",

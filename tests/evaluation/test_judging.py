@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 import plait
 from plait.data import Judgements, Labels, Pairs, Tags, Task, read
-from plait.evaluation.judge import is_fitted, join, judge
+from plait.evaluation.judging import is_fitted, join, judge
 from plait.step import unit_rows
 from plait.types import DataError
 
