@@ -9,10 +9,10 @@ from importlib import import_module
 from pathlib import Path
 
 DOCS = Path(__file__).parents[1] / "docs" / "reference"
-FRAME = ("types", "step", "roles", "recipe", "plan", "bank")
+FRAME = ("types", "step", "notation", "roles", "recipe", "plan", "bank")
 ROOMS = (
-    "data", "encoders", "layers", "pooling", "transforms", "fusion", "compression", "evaluation", "store", "selection",
-    "papers",
+    "data", "encoders", "layers", "pooling", "transforms", "fusion", "compression", "evaluation", "analysis", "store",
+    "selection", "papers",
 )  # fmt: skip
 
 
