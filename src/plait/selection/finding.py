@@ -95,6 +95,15 @@ def find(  # noqa: PLR0913 - the command line has these options
     within = _space(space, models, asked)
     settings = {"data": _data_key(asked), "space": str(within), "strategy": strategy, "seed": seed}
     folder = _folder(Path(out), resume, settings)
+    search = Search(
+        within,
+        Timer(asked.documents),
+        Limits(max_bytes, max_ms, started + 60 * time_budget if time_budget else None),
+        Scoreboard(folder / "scores.jsonl"),
+        strategy=strategy,
+        seed=seed,
+        say=listener.stage,
+    )
     defaults = {str(step): default_recipe(step) for step in within.encoders()}
     vault = Vault.fill(asked, [*within.strands(), *defaults.values()], Bank(folder / "bank"), listener.tokens)
     for text in [*asked.notes, *_truncated(vault)]:
@@ -103,15 +112,7 @@ def find(  # noqa: PLR0913 - the command line has these options
         defaults=defaults,
         vault=vault,
         evaluator=evaluator(asked),
-        search=Search(
-            within,
-            Timer(asked.documents),
-            Limits(max_bytes, max_ms, started + 60 * time_budget if time_budget else None),
-            Scoreboard(folder / "scores.jsonl"),
-            strategy=strategy,
-            seed=seed,
-            say=listener.stage,
-        ),
+        search=search,
         protocol=split(asked, seed),
         seed=seed,
     )
