@@ -128,7 +128,7 @@ def _faster(step: Encoder) -> list[tuple[str, Callable[[Sequence[str]], Floats]]
 
 
 def _peers(step: Encoder) -> list[tuple[str, Callable[[Sequence[str]], Floats]]]:
-    weights = find_weights(step.model)  # type: ignore[attr-defined]
+    weights = find_weights(step.model)
     if isinstance(step, StaticTable) and find_spec("model2vec"):
         from model2vec import StaticModel
 
