@@ -171,6 +171,28 @@ def test_overflow_can_be_an_error(tiny_bert: Path) -> None:
         encoder.tokenize(["a b", "a b c d e"])
 
 
+def test_overflow_can_be_read_in_windows(tiny_bert: Path) -> None:
+    encoder = plait.Transformer(str(tiny_bert), max_length=6, on_overflow="chunk")
+    letters = ["a", "b", "c", "d", "e", "f", "g", "h", "i"]
+    tokens = encoder.tokenize([" ".join(letters), "a b"])
+    assert tokens.cut.tolist() == [0, 0]
+    assert tokens.lengths.tolist() == [6 + 6 + 3, 4]
+    plain = plait.Transformer(str(tiny_bert), max_length=6) | plait.MeanPool()
+    windows = plain.encode(["a b c d", "e f g h", "i"]).values
+    expected = (windows * np.array([[6], [6], [3]])).sum(axis=0) / 15
+    found = (encoder | plait.MeanPool()).encode([" ".join(letters), "a b"]).values
+    np.testing.assert_allclose(found, np.stack([expected, plain.encode(["a b"]).values[0]]), atol=1e-5)
+
+
+def test_words_beyond_the_limit_are_pooled_in_their_own_window(tiny_bert: Path) -> None:
+    words = ("a", "b", "c", "d", "e", "f")
+    chunked = plait.Transformer(str(tiny_bert), max_length=6, on_overflow="chunk") | plait.MeanPool()
+    plain = plait.Transformer(str(tiny_bert), max_length=6) | plait.MeanPool()
+    expected = np.vstack([plain.encode([words[:4]]).values, plain.encode([words[4:]]).values])
+    np.testing.assert_allclose(chunked.encode([words]).values, expected, atol=1e-5)
+    assert not plain.encode([words]).values[4:].any()
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
