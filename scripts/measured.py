@@ -78,7 +78,7 @@ def _sweep(sweep: dict[str, Any]) -> str:
     rows = [
         [f"{many['vectors']} vectors a text beside one", f"{many['ratio']:.2f} plain passes"],
         [
-            f"{loop['candidates']} candidates of two models, {sweep['texts']:,} texts, beside one encode a candidate",
+            f"{loop['candidates']} candidates, {sweep['texts']:,} texts, beside one encode each (measured once)",
             f"{loop['times_cheaper']:.0f} × cheaper ({loop['plait_cpu_s']:.0f} against {loop['loop_cpu_s']:.0f} CPU-s)",
         ],
     ]

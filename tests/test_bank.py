@@ -146,7 +146,7 @@ def test_vectors_are_read_only(shelf: Shelf) -> None:
 
 def test_no_space_is_said_before_the_work(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(100, 90, 10))
-    with pytest.raises(DataError, match=r"needs .* MB .*--bank"), shelf.writer(DIMS, "plan"):
+    with pytest.raises(DataError, match=r"needs .* MB .*--out"), shelf.writer(DIMS, "plan"):
         raise AssertionError("unreachable: there is no space")
 
 
@@ -159,7 +159,7 @@ def test_space_is_needed_for_all_strands_together(shelf: Shelf, monkeypatch: pyt
 
 def test_a_bank_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match=r"cannot write the bank at .*--bank"):
+    with pytest.raises(DataError, match=r"cannot write the bank at .*--out"):
         Bank(tmp_path / "file").shelf("encoder", ["a"], 1)
 
 

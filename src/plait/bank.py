@@ -61,7 +61,7 @@ class Shelf:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DataError(
-                f"cannot write the bank at {folder}: {error.strerror}; give another --bank folder"
+                f"cannot write the bank at {folder}: {error.strerror}; choose another --out folder"
             ) from error
 
     def _path(self, strand: str) -> Path:
@@ -230,7 +230,7 @@ def _reserve(folder: Path, size: int) -> None:
     if free < size + (64 << 20):
         raise DataError(
             f"the bank needs {size / 1e6:,.0f} MB at {folder} and {free / 1e6:,.0f} MB are free: "
-            "free some space, give another --bank folder, or ask for fewer layers and poolings"
+            "free some space, choose another --out folder, or ask for fewer layers and poolings"
         )
 
 

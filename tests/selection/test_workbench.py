@@ -200,3 +200,18 @@ def test_one_pass_each_for_documents_and_queries(strands: list[Chain]) -> None:
     task = retrieval()
     (report,) = Vault.fill(task, strands, None, None).passes.values()
     assert report.encoded == report.items == 12
+
+
+def test_token_frequencies_are_not_learned_from_test_texts(strands: list[Chain]) -> None:
+    from plait.selection.finding import _taught
+
+    task = labelled()
+    rows = [*task.parts["train"].rows, *task.parts["dev"].rows]  # type: ignore[union-attr]
+    assert _taught(split(task)) == [task.documents[row] for row in sorted(set(rows))]
+    vault = Vault.fill(task, strands, None, None, _taught(split(task)))
+    sif = strands[2].steps[1]
+    table = strands[2].steps[0]
+    expected = clone(sif).fit(table.tokenize(_taught(split(task))))  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(sif.state()["probability_"], expected.state()["probability_"])
+    assert len(vault.documents[str(strands[2])]) == len(task.documents)
+    assert list(_taught(split(retrieval()))) == list(retrieval().documents)

@@ -24,9 +24,9 @@ from plait.selection.costs import Timer, machine, peak_memory, versions, weight_
 from plait.selection.result import Figure, FindResult
 from plait.selection.search import SHARES, Candidate, Limits, Say, Scoreboard, Search, Selection
 from plait.selection.space import Space, default_recipe, installed
-from plait.selection.workbench import Bench, Slice, Vault
+from plait.selection.workbench import Bench, Slice, Vault, named_rows
 from plait.step import Chain
-from plait.types import DataError, RecipeError
+from plait.types import DataError, Items, RecipeError
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,9 @@ def find(  # noqa: PLR0913 - the command line has these options
         say=listener.stage,
     )
     defaults = {str(step): default_recipe(step) for step in within.encoders()}
-    vault = Vault.fill(asked, [*within.strands(), *defaults.values()], Bank(folder / "bank"), listener.tokens)
+    protocol = split(asked, seed)
+    strands = [*within.strands(), *defaults.values()]
+    vault = Vault.fill(asked, strands, Bank(folder / "bank"), listener.tokens, _taught(protocol))
     for text in [*asked.notes, *_truncated(vault)]:
         listener.note(text)
     run = _Run(
@@ -113,7 +115,7 @@ def find(  # noqa: PLR0913 - the command line has these options
         vault=vault,
         evaluator=evaluator(asked),
         search=search,
-        protocol=split(asked, seed),
+        protocol=protocol,
         seed=seed,
     )
     folds = run.protocol.folds
@@ -214,6 +216,18 @@ def _space(given: str | Path | Space | None, models: Sequence[str] | None, task:
     if not names:
         raise RecipeError("no model is named and none is installed: name some, or run pip install 'plait[demo]'")
     return Space(names).for_words() if task.kind == "tagging" else Space(names)
+
+
+def _taught(protocol: Protocol) -> Items:
+    """Documents that token frequencies are learned from: the corpus, or the texts of train and dev.
+
+    Without a split every text is in the train part of some fold, and the one pass serves all folds: then it is all.
+    """
+    task, fold = protocol.task, protocol.folds[0]
+    if protocol.nested or isinstance(fold.train, Judgements):
+        return task.documents
+    rows = np.unique(np.concatenate([named_rows(fold.train), named_rows(fold.dev)]))
+    return [task.documents[row] for row in rows.tolist()]
 
 
 def _truncated(vault: Vault) -> list[str]:

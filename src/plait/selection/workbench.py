@@ -38,10 +38,18 @@ class Vault:
     passes: dict[str, plan.PassReport]
 
     @classmethod
-    def fill(cls, task: Task, strands: Sequence[Chain], bank: Bank | None, progress: plan.Progress | None) -> Vault:
-        """Run the passes; poolings that learn token frequencies learn them from the documents."""
+    def fill(
+        cls,
+        task: Task,
+        strands: Sequence[Chain],
+        bank: Bank | None,
+        progress: plan.Progress | None,
+        learn: Items | None = None,
+    ) -> Vault:
+        """Run the passes; poolings that learn token frequencies learn them from ``learn``, or from all documents."""
         leaves = [leaf for chain in strands for leaf in chain.strands()]
-        tokens = {leaf.source: leaf.encoder.tokenize(task.documents) for leaf in {s.source: s for s in leaves}.values()}
+        learn = task.documents if learn is None else learn
+        tokens = {leaf.source: leaf.encoder.tokenize(learn) for leaf in {s.source: s for s in leaves}.values()}
         for leaf in leaves:
             leaf.pool.fit(tokens[leaf.source])  # type: ignore[attr-defined]
         leaves = [leaf for chain in strands for leaf in chain.strands()]  # their keys hold what was learned
@@ -77,7 +85,7 @@ class Bench:
         rows, (self.fit, self.on) = _compact(vault.task, parts)
         self.unit_rows = rows if vault.units is None else ranges(vault.units[rows], vault.units[rows + 1])
         self.units = None if vault.units is None else np.concatenate([[0], np.cumsum(np.diff(vault.units)[rows])])
-        learn = np.arange(len(rows)) if isinstance(self.fit, Judgements) else np.unique(_rows(self.fit))
+        learn = np.arange(len(rows)) if isinstance(self.fit, Judgements) else np.unique(named_rows(self.fit))
         learn_units = learn if self.units is None else ranges(self.units[learn], self.units[learn + 1])
         if len(learn_units) > FIT_ROWS:
             learn_units = np.sort(rng.choice(learn_units, FIT_ROWS, replace=False))
@@ -215,8 +223,8 @@ def _gather(vectors: Floats, rows: Ints) -> Floats:
     return vectors if len(rows) == len(vectors) and (rows == np.arange(len(rows))).all() else vectors[rows]
 
 
-def _rows(part: Part) -> Ints:
-    """Documents that a part names, with repeats."""
+def named_rows(part: Part) -> Ints:
+    """Documents that a part names, with repeats; none for retrieval, whose corpus belongs to no part."""
     if isinstance(part, Pairs):
         return np.concatenate([part.left, part.right])
     if isinstance(part, Labels | Tags):
@@ -228,7 +236,7 @@ def _compact(task: Task, parts: Sequence[Part]) -> tuple[Ints, list[Part]]:
     """The documents that the parts need, and the parts renumbered to them. Retrieval needs all."""
     if isinstance(parts[0], Judgements):
         return np.arange(len(task.documents)), list(parts)
-    rows = np.unique(np.concatenate([_rows(part) for part in parts]))
+    rows = np.unique(np.concatenate([named_rows(part) for part in parts]))
     return rows, [_renumber(part, rows) for part in parts]
 
 
