@@ -1,0 +1,23 @@
+"""What learns from examples: losses on tensors, batches of examples, and the one loop of all training."""
+
+from typing import TYPE_CHECKING
+
+from plait._lazy import exports
+
+if TYPE_CHECKING:
+    from plait.training.contrast import InfoNCE as InfoNCE
+    from plait.training.loop import History as History
+    from plait.training.loop import Schedule as Schedule
+    from plait.training.loop import train as train
+    from plait.training.triples import Triples as Triples
+    from plait.training.triples import triples as triples
+
+NAMES = {
+    "History": "plait.training.loop",
+    "InfoNCE": "plait.training.contrast",
+    "Schedule": "plait.training.loop",
+    "Triples": "plait.training.triples",
+    "train": "plait.training.loop",
+    "triples": "plait.training.triples",
+}
+__getattr__, __dir__ = exports(__name__, NAMES)

@@ -1,0 +1,67 @@
+"""InfoNCE against the formula written out, and against the peer's."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import logsumexp
+
+from plait.training import InfoNCE
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+@pytest.fixture
+def batch() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(5, 8)), rng.normal(size=(5, 8)), rng.normal(size=(5, 2, 8))
+
+
+def tensors(*arrays: np.ndarray) -> list[torch.Tensor]:
+    return [torch.from_numpy(array) for array in arrays]
+
+
+def test_in_batch_and_hard_negatives(batch):
+    q, p, n = map(unit, batch)
+    logits = np.hstack([q @ p.T, np.einsum("bd,bhd->bh", q, n)]) / 0.07
+    expected = (logsumexp(logits, axis=1) - np.diag(logits)).mean()
+    assert float(InfoNCE(0.07)(*tensors(*batch))) == pytest.approx(expected, rel=1e-6)
+
+
+def test_hard_negatives_alone(batch):
+    q, p, n = map(unit, batch)
+    own = np.einsum("bd,bd->b", q, p)
+    logits = np.hstack([own[:, None], np.einsum("bd,bhd->bh", q, n)]) / 0.05
+    expected = (logsumexp(logits, axis=1) - logits[:, 0]).mean()
+    assert float(InfoNCE(in_batch=False)(*tensors(*batch))) == pytest.approx(expected, rel=1e-6)
+
+
+def test_symmetric_equals_clip_loss(batch):
+    q, p, _ = map(unit, batch)
+    logits = q @ p.T / 0.05
+    rows = (logsumexp(logits, axis=1) - np.diag(logits)).mean()
+    columns = (logsumexp(logits, axis=0) - np.diag(logits)).mean()
+    assert float(InfoNCE(symmetric=True)(*tensors(*batch[:2]))) == pytest.approx((rows + columns) / 2, rel=1e-6)
+
+
+def test_right_answers_are_not_pushed_away(batch):
+    q, p, _ = batch
+    p = p.copy()
+    p[1] = p[0]
+    same = torch.zeros(5, 5, dtype=torch.bool)
+    same[0, 1] = same[1, 0] = True
+    logits = unit(q) @ unit(p).T / 0.05
+    logits[0, 1] = logits[1, 0] = -np.inf
+    expected = (logsumexp(logits, axis=1) - np.diag(logits)).mean()
+    assert float(InfoNCE()(*tensors(q, p), same=same)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_temperature_learns_only_when_asked():
+    assert not any(p.requires_grad for p in InfoNCE().parameters())
+    assert all(p.requires_grad for p in InfoNCE(learned=True).parameters())
+
+
+def test_nothing_to_tell_apart():
+    with pytest.raises(ValueError, match="hard negatives"):
+        InfoNCE(in_batch=False)(torch.eye(2), torch.eye(2))
