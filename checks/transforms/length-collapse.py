@@ -13,6 +13,7 @@ from scipy.stats import spearmanr
 
 from plait.analysis import LengthProfile, length_profile
 from plait.data import Judgements, read
+from plait.encoders.interventions import scaled_queries
 from plait.encoders.static import StaticTable
 from plait.encoders.transformer import Transformer
 from plait.evaluation.embedded import Embedded
@@ -60,7 +61,7 @@ def check(data: Path) -> Outcome:
     texts = _texts(data)
     host = Transformer(HOST)
     plain, sharp, blunt = (length_profile(_recipe(host, tau), texts) for tau in (1.0, TAU, 1.1))
-    with host.host.scaled_queries(1 / TAU, slice(0, 1)):
+    with scaled_queries(host.host, 1 / TAU, slice(0, 1)):
         one = length_profile(_recipe(host, 1.0), texts)
     static = length_profile(StaticTable("wordllama") | MeanPool(), texts)
     larger = Transformer(LARGER)

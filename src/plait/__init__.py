@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-ROOMS = ("encoders", "layers", "pooling", "transforms", "fusion", "compression")
-"""Rooms all of whose names stand at the top: they are what recipes are written with."""
+ROOMS = ("prompting", "encoders", "layers", "pooling", "transforms", "fusion", "compression")
+"""Rooms all of whose steps stand at the top: they are what recipes are written with."""
 
 FRAME = {
     "Chain": "plait.step",
@@ -38,8 +38,10 @@ if TYPE_CHECKING:
     from plait.pooling.maximum import MaxPool as MaxPool
     from plait.pooling.mean import MeanPool as MeanPool
     from plait.pooling.mean import WeightedMeanPool as WeightedMeanPool
+    from plait.pooling.power_mean import PowerMeanPool as PowerMeanPool
     from plait.pooling.single import ClsPool as ClsPool
     from plait.pooling.single import LastPool as LastPool
+    from plait.prompting.prepending import TokenPrepending as TokenPrepending
     from plait.recipe import load as load
     from plait.recipe import parse as parse
     from plait.recipe import save as save
@@ -58,7 +60,7 @@ if TYPE_CHECKING:
 
 
 def _names() -> dict[str, str]:
-    tables = [import_module(f"{__name__}.{room}").NAMES for room in ROOMS]
+    tables = [import_module(f"{__name__}.{room}").STEPS for room in ROOMS]
     return FRAME | {name: module for table in tables for name, module in table.items()}
 
 

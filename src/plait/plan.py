@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -31,6 +31,7 @@ class EncoderLike(Protocol):
     def budget(self) -> int: ...
     @property
     def fingerprint(self) -> str: ...
+    def asked(self, role: str) -> EncoderLike: ...
     def tokenize(self, items: Items) -> Tokens: ...
     def states(self, tokens: Tokens, layers: tuple[int, ...]) -> States: ...
 
@@ -46,6 +47,8 @@ class PoolLike(Protocol):
 
     linear: bool
 
+    @property
+    def planes(self) -> int: ...
     def weights(self, tokens: Tokens) -> Floats: ...
     def pool(self, values: Floats, tokens: Tokens) -> Floats: ...
 
@@ -73,6 +76,11 @@ class Strand:
     def key(self) -> str:
         """Vectors are banked under it."""
         return digest(self.text, self.pooling)
+
+    @property
+    def width(self) -> int:
+        """Numbers in one of its vectors."""
+        return self.encoder.width * self.pool.planes
 
 
 @dataclass
@@ -130,7 +138,11 @@ def reduce_states(states: States, strands: Sequence[Strand]) -> dict[str, Floats
 
 
 def run(
-    strands: Iterable[Strand], items: Items, bank: Bank | None = None, progress: Progress | None = None
+    strands: Iterable[Strand],
+    items: Items,
+    bank: Bank | None = None,
+    progress: Progress | None = None,
+    role: str = "document",
 ) -> tuple[dict[str, Floats], dict[str, PassReport]]:
     """Vectors of every strand for every item, with one pass for each source.
 
@@ -139,6 +151,7 @@ def run(
         items: unique texts, or sentences as tuples of words.
         bank: where vectors are kept and found again; None keeps them in memory.
         progress: called as the pass goes on.
+        role: "query" or "document"; an encoder may read the two differently.
 
     Returns:
         ``{strand.text: [U, D]}`` and ``{source: PassReport}``.
@@ -148,8 +161,9 @@ def run(
         groups.setdefault(strand.source, {})[strand.text] = strand
     vectors: dict[str, Floats] = {}
     reports: dict[str, PassReport] = {}
-    for source, group in groups.items():
-        encoder = next(iter(group.values())).encoder
+    for source, strands_of in groups.items():
+        encoder = next(iter(strands_of.values())).encoder.asked(role)
+        group = {text: replace(strand, encoder=encoder) for text, strand in strands_of.items()}
         tokens = encoder.tokenize(items)
         cut = tokens.cut > 0
         report = PassReport(source, len(items), 0, int(tokens.lengths.sum()), int(cut.sum()), int(tokens.cut.sum()))
@@ -168,7 +182,7 @@ def _banked(
     shelf = bank.shelf(digest(report.source, encoder.fingerprint), items, rows=len(tokens.bounds) - 1)
     missing = {s.key: s for s in group.values() if not shelf.has(s.key)}
     if missing:
-        with shelf.writer({key: encoder.width for key in missing}, plan=str(encoder.budget)) as writer:
+        with shelf.writer({key: strand.width for key, strand in missing.items()}, plan=str(encoder.budget)) as writer:
             _forward(tokens, missing, writer.write, report, progress, writer.done, writer.commit)
             writer.encoded = report.encoded
     report.encoded = shelf.encoded
@@ -178,8 +192,7 @@ def _banked(
 def _in_memory(
     bank: None, items: Items, tokens: Tokens, group: Mapping[str, Strand], report: PassReport, progress: Progress | None
 ) -> dict[str, Floats]:
-    encoder = next(iter(group.values())).encoder
-    out = {text: np.zeros((len(tokens.bounds) - 1, encoder.width), np.float32) for text in group}
+    out = {text: np.zeros((len(tokens.bounds) - 1, strand.width), np.float32) for text, strand in group.items()}
 
     def write(text: str, rows: Ints, values: Floats) -> None:
         out[text][rows] = values

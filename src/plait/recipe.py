@@ -10,11 +10,13 @@ import ast
 import difflib
 import importlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,14 +24,14 @@ from plait.bank import digest
 from plait.step import Chain, Composite, Step, walk
 from plait.types import RecipeError
 
-ROOMS = ("encoders", "layers", "pooling", "transforms", "fusion", "compression")
+ROOMS = ("prompting", "encoders", "layers", "pooling", "transforms", "fusion", "compression")
 """Rooms whose names may stand in a recipe."""
 
 
 @cache
 def vocabulary() -> dict[str, str]:
     """Every name that may stand in a recipe, and the module that defines it."""
-    tables = [importlib.import_module(f"plait.{room}").NAMES for room in ROOMS]
+    tables = [importlib.import_module(f"plait.{room}").STEPS for room in ROOMS]
     return {name: module for table in tables for name, module in table.items()}
 
 
@@ -71,14 +73,14 @@ class _Reader:
                 return self._combine(op, self.read(left), self.read(right), node)
             case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
                 return self._call(name, args, keywords, node)
-            case ast.Constant(value=value):
-                return value
+            case ast.Constant() | ast.Name(id="inf"):
+                return _literal(node)
             case ast.List(elts=items) | ast.Tuple(elts=items):
                 return [self.read(item) for item in items]
             case ast.Dict(keys=keys, values=values) if all(isinstance(key, ast.Constant) for key in keys):
                 return {self.read(k): self.read(v) for k, v in zip(keys, values, strict=True) if k is not None}
-            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
-                return -number
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float()) | ast.Name(id="inf") as number):
+                return -_literal(number)
         raise RecipeError(self._where(node, "only steps, numbers, strings, lists, |, + and * may stand in a recipe"))
 
     def _combine(self, op: ast.operator, left: object, right: object, node: ast.AST) -> object:
@@ -105,6 +107,10 @@ class _Reader:
 
     def _where(self, node: ast.AST, message: str) -> str:
         return f"{message} (in {ast.get_source_segment(self.text, node) or self.text!r})"
+
+
+def _literal(node: ast.Constant | ast.Name) -> Any:
+    return node.value if isinstance(node, ast.Constant) else math.inf
 
 
 def save(recipe: Composite, folder: str | Path, card: Mapping[str, object] | None = None) -> Path:

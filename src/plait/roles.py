@@ -49,11 +49,11 @@ class Encoder(Step):
     def states(self, tokens: Tokens, layers: tuple[int, ...]) -> States:
         """States of one batch; layers above the deepest one asked for are not run."""
 
-    def prompted(self, items: Items, role: str) -> Items:
-        """The items with the role's prompt in front; by default there is none."""
+    def asked(self, role: str) -> Encoder:
+        """The encoder as it reads texts of this role; by default it reads all alike."""
         if role not in ROLES:
             raise RecipeError(f"role is {role!r}; expected one of {', '.join(ROLES)}")
-        return items
+        return self
 
     def transform(self, X: Items) -> States:
         """States of all layers for all items, in memory."""
@@ -100,9 +100,14 @@ class Pooling(Step):
     gives = Vectors
     linear: ClassVar[bool] = False
 
+    @property
+    def planes(self) -> int:
+        """How many times wider than a token the vector is."""
+        return 1
+
     @abstractmethod
     def pool(self, values: Floats, tokens: Tokens) -> Floats:
-        """``[T, D]`` states to ``[U, D]`` vectors; a unit without tokens gets zeros."""
+        """``[T, D]`` states to ``[U, planes · D]`` vectors; a unit without tokens gets zeros."""
 
     def transform(self, X: States) -> Vectors:
         return Vectors(self.pool(X.values[-1], X.tokens), X.tokens.units)

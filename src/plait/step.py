@@ -18,8 +18,9 @@ from sklearn.base import BaseEstimator
 
 from plait import plan
 from plait.bank import Bank, digest
+from plait.items import check_items, expand, unit_bounds
 from plait.notation import same, written_number, written_value
-from plait.types import Codes, DataError, Floats, Items, RecipeError, States, Vectors, ranges
+from plait.types import Codes, Floats, Items, RecipeError, States, Vectors
 
 
 class Step(BaseEstimator):
@@ -134,7 +135,7 @@ class Composite(Step):
 
         Args:
             items: texts, or tuples of words. Equal ones are encoded once.
-            role: "query" or "document"; each encoder puts that role's prompt in front.
+            role: "query" or "document"; an encoder may put another prompt around each.
             bank: where strands' vectors are kept and found again.
             progress: called with a label, tokens done, tokens in all.
 
@@ -142,17 +143,13 @@ class Composite(Step):
             RecipeError: if the recipe is not fitted, or makes no vectors.
             DataError: if ``items`` is a single text, or holds something else than texts, or tuples of words.
         """
-        _check(items)
+        check_items(items)
         if self.gives not in (Vectors, Codes):
             raise RecipeError(f"{self} gives {self.gives.__name__}; end it with a pooling to encode")
-        prompted = {s.source: s.encoder.prompted(items, role) for s in self.strands()}  # type: ignore[attr-defined]
-        given: dict[str, Floats] = {}
-        for source, texts in prompted.items():
-            unique = list(dict.fromkeys(texts))
-            strands = [s for s in self.strands() if s.source == source]
-            vectors, _ = plan.run(strands, unique, bank, progress)
-            given |= {text: _expand(values, unique, texts) for text, values in vectors.items()}
-        units = _units(items)
+        unique = list(dict.fromkeys(items))
+        vectors, _ = plan.run(self.strands(), unique, bank, progress, role)
+        given = {text: expand(values, unique, items) for text, values in vectors.items()}
+        units = unit_bounds(items)
         values = self.weave(given)
         last = self.quantiser
         if last is not None:
@@ -355,34 +352,6 @@ def _steps(step: Step) -> list[Step]:
 
 def _weighted(step: Step) -> Concat:
     return step if isinstance(step, Concat) else Concat([step])
-
-
-def _expand(values: Floats, unique: Items, items: Items) -> Floats:
-    """Rows of the unique items, repeated for all items."""
-    if len(unique) == len(items):
-        return values
-    place = {item: number for number, item in enumerate(unique)}
-    numbers = np.array([place[item] for item in items], np.int64)
-    bounds = _units(unique)
-    if bounds is None:
-        return values[numbers]
-    return values[ranges(bounds[numbers], bounds[numbers + 1])]
-
-
-def _check(items: Items) -> None:
-    """Refuse what is no list of texts, or of tuples of words."""
-    if isinstance(items, str):
-        raise DataError(f"items is the text {items[:40]!r}; expected a list of texts, such as [text]")
-    kind = str if len(items) == 0 or isinstance(items[0], str) else tuple
-    for number, item in enumerate(items):
-        if not isinstance(item, kind) or (kind is tuple and not all(isinstance(word, str) for word in item)):
-            raise DataError(f"item {number} is {repr(item)[:60]}; expected texts only, or tuples of words only")
-
-
-def _units(items: Items) -> np.ndarray | None:
-    if len(items) == 0 or isinstance(items[0], str):
-        return None
-    return np.concatenate([[0], np.cumsum([len(item) for item in items])])
 
 
 _HINTS = {

@@ -78,7 +78,7 @@ def test_a_temperature_is_in_force(tiny_bert: Path) -> None:
     encoder = Transformer(str(tiny_bert))
     ids = np.array([[2, 7, 9, 11, 3]])
     plain = encoder.host.attention(ids)[0]
-    with encoder.host.scaled_queries(2.0):
+    with encoder.scaled_queries(2.0):
         sharp = encoder.host.attention(ids)[0]
     squared = plain**2 / (plain**2).sum(axis=-1, keepdims=True)
     np.testing.assert_allclose(sharp, squared, atol=1e-5)

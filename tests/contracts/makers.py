@@ -32,6 +32,7 @@ MAKERS: dict[str, Callable[[Places], Step]] = {
     "ClsPool": lambda at: plait.ClsPool(),
     "LastPool": lambda at: plait.LastPool(),
     "WeightedMeanPool": lambda at: plait.WeightedMeanPool(),
+    "PowerMeanPool": lambda at: plait.PowerMeanPool([1, 3]),
     "SifPool": lambda at: plait.SifPool(a=0.01),
     "Normalize": lambda at: plait.Normalize(),
     "Center": lambda at: plait.Center(),
@@ -39,6 +40,7 @@ MAKERS: dict[str, Callable[[Places], Step]] = {
     "AllButTheTop": lambda at: plait.AllButTheTop(2),
     "ClipOutliers": lambda at: plait.ClipOutliers(n_std=1.0),
     "AttentionTemperature": lambda at: plait.AttentionTemperature(0.5),
+    "TokenPrepending": lambda at: plait.TokenPrepending(2, start=0),
     "Truncate": lambda at: plait.Truncate(5),
     "Pca": lambda at: plait.Pca(3),
     "Int8": lambda at: plait.Int8(rescore=2),
@@ -54,7 +56,7 @@ def _table(at: Places) -> Step:
 
 def exported() -> dict[str, str]:
     """Every name of the rooms that recipes are written with, and the module it is in."""
-    tables = [import_module(f"plait.{room}").NAMES for room in plait.ROOMS]
+    tables = [import_module(f"plait.{room}").STEPS for room in plait.ROOMS]
     return {name: module for table in tables for name, module in table.items()}
 
 

@@ -114,7 +114,7 @@ def test_tokenising_is_repeatable(encoder: Encoder) -> None:
 
 def test_unknown_role_is_refused(encoder: Encoder) -> None:
     with pytest.raises(RecipeError, match="role"):
-        encoder.prompted(SENTENCES, "question")
+        encoder.asked("question")
 
 
 def test_layer_mixes_are_linear_in_the_layers(layer_mix: LayerMix, places: Places) -> None:

@@ -78,7 +78,7 @@ def test_shape_type_and_determinism(pooling: Pooling) -> None:
     values, tokens = ragged([[3, 1], [2], [4, 0, 5]], gap=1)
     out = pooling.fit(tokens).pool(values, tokens)
     assert out.dtype == np.float32
-    assert out.shape == (6, WIDTH)
+    assert out.shape == (6, WIDTH * pooling.planes)
     assert out.tobytes() == pooling.pool(values, tokens).tobytes()
 
 
@@ -105,13 +105,15 @@ def test_no_tokens_at_all(pooling: Pooling) -> None:
 
 def test_one_token_is_its_own_vector(pooling: Pooling) -> None:
     values, tokens = ragged([[1], [1]], gap=1)
-    np.testing.assert_allclose(pooling.fit(tokens).pool(values, tokens), values[tokens.index], rtol=1e-6)
+    expected = np.tile(values[tokens.index], pooling.planes)
+    np.testing.assert_allclose(pooling.fit(tokens).pool(values, tokens), expected, rtol=1e-6)
 
 
 def test_equal_tokens_pool_to_that_token(pooling: Pooling) -> None:
     _, tokens = ragged([[7], [3]], gap=0)
     values = np.tile(np.arange(WIDTH, dtype=np.float32), (10, 1))
-    np.testing.assert_allclose(pooling.fit(tokens).pool(values, tokens), values[:2], rtol=1e-5)
+    expected = np.tile(values[:2], pooling.planes)
+    np.testing.assert_allclose(pooling.fit(tokens).pool(values, tokens), expected, rtol=1e-5)
 
 
 def test_transform_pools_the_last_plane(pooling: Pooling) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import string
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from tokenizers import Tokenizer
 
 import plait
 from plait.encoders.hosts import Host, read_card
+from plait.encoders.interventions import intervene, scaled_queries
 from plait.encoders.weights import find_weights
 from plait.roles import Pooling
 from plait.types import DataError, ModelError, RecipeError
@@ -199,7 +201,11 @@ def test_words_beyond_the_limit_are_pooled_in_their_own_window(tiny_bert: Path) 
         ({"max_length": 2}, "leaves no room"),
         ({"max_length": 100_000}, "positions for 64 tokens"),
         ({"on_overflow": "panic"}, "on_overflow"),
-        ({"prompts": "query: "}, "prompts is 'query: '"),
+        ({"prompts": "query: "}, "no place for the text"),
+        ({"prompts": "ekko"}, 'did you mean "echo"'),
+        ({"prompts": "{text} {word}"}, r"names are text, eos, blank"),
+        ({"prompts": "{text"}, "cannot be read"),
+        ({"prompts": "a " * 100 + "{text}."}, "leaves no room"),
     ],
 )
 def test_wrong_settings_are_refused(tiny_bert: Path, settings: dict[str, object], message: str) -> None:
@@ -226,11 +232,18 @@ def test_prompts_go_in_front_by_role(tiny_bert: Path) -> None:
     assert recipe.fingerprint != plain.fingerprint
 
 
-def test_words_cannot_have_a_prompt(tiny_bert: Path) -> None:
-    prompted = plait.Transformer(str(tiny_bert), prompts={"document": "tag this:"}) | plait.MeanPool()
-    with pytest.raises(RecipeError, match="words cannot have one"):
-        prompted.encode([("Cats", "and", "dogs"), ("Rain",)])
-    assert prompted.encode([]).values.shape == (0, 32)
+def test_words_have_their_own_tokens_within_a_prompt(tiny_bert: Path) -> None:
+    plain = plait.Transformer(str(tiny_bert))
+    prompted = plait.Transformer(str(tiny_bert), prompts={"document": "a text: "}).asked("document")
+    items = [("Cats", "and", "dogs"), ("Rain",)]
+    for encoder in (plain, prompted):
+        tokens = encoder.tokenize(items)
+        words = [
+            tokens.ids[tokens.index[start:end]].tolist() for start, end in itertools.pairwise(tokens.bounds.tolist())
+        ]
+        backend = encoder.host.tokenizer
+        assert words == [backend(word, add_special_tokens=False).input_ids for item in items for word in item]
+    assert (prompted | plait.MeanPool()).encode([]).values.shape == (0, 32)
 
 
 def test_positions_that_padding_takes_are_not_for_tokens(tiny_bert: Path, tmp_path: Path) -> None:
@@ -264,8 +277,8 @@ def test_prompts_and_pooling_of_a_checkpoint_are_read(own: Path) -> None:
     card = read_card(own)
     assert (card.pooling, dict(card.prompts), card.max_length, card.licence) == ("cls", {"query": "find: "}, 16, "mit")
     encoder = plait.Transformer(str(own), prompts="checkpoint")
-    assert encoder.prompted(["a"], "query") == ["find: a"]
-    assert encoder.prompted(["a"], "document") == ["a"]
+    assert encoder.asked("query").prompts == "find: {text}"
+    assert encoder.asked("document").prompts is None
     assert encoder.tokenize(["a " * 50]).lengths.tolist() == [16]
 
 
@@ -280,15 +293,15 @@ def test_odd_texts(encoder: plait.Transformer) -> None:
 def test_a_changed_layer_reaches_those_above(encoder: plait.Transformer) -> None:
     tokens = encoder.tokenize(TEXTS)
     plain = encoder.states(tokens, (0, 1, 2, 3)).values
-    with encoder.host.intervene({2: lambda hidden: hidden * 0 + 1}):
+    with intervene(encoder.host, {2: lambda hidden, batch: hidden * 0 + 1}):
         changed = encoder.states(tokens, (0, 1, 2, 3)).values
     np.testing.assert_array_equal(changed[:2], plain[:2])
     np.testing.assert_array_equal(changed[2], np.ones_like(plain[2]))
     assert not np.allclose(changed[3], plain[3])
     np.testing.assert_array_equal(encoder.states(tokens, (0, 1, 2, 3)).values, plain)
     with (
-        pytest.raises(ModelError, match=r"blocks 1 to 3; cannot change \[4\]"),
-        encoder.host.intervene({4: lambda h: h}),
+        pytest.raises(ModelError, match=r"layers 0 to 3; cannot change \[4\]"),
+        intervene(encoder.host, {4: lambda hidden, batch: hidden}),
     ):
         pass
 
@@ -316,7 +329,7 @@ def test_scaled_queries_are_a_factor_in_the_softmax(tiny_bert: Path, factor: flo
         attended = block.attention.output(context, hidden)
         expected = block.output(block.intermediate(attended), attended)
     plain = model.states(ids, None, (1,))[0]
-    with model.scaled_queries(factor):
+    with scaled_queries(model, factor):
         found = model.states(ids, None, (1,))[0]
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
     assert (found.tobytes() == plain.tobytes()) == (factor == 1.0)
@@ -326,7 +339,7 @@ def test_scaled_queries_reach_the_chosen_blocks_only(tiny_bert: Path) -> None:
     model = Host(find_weights(str(tiny_bert)), "float32")
     ids = np.array([[2, 10, 11, 12, 3]])
     plain = model.states(ids, None, (1, 2, 3))
-    with model.scaled_queries(3.0, slice(1, None)):
+    with scaled_queries(model, 3.0, slice(1, None)):
         found = model.states(ids, None, (1, 2, 3))
     np.testing.assert_array_equal(found[0], plain[0])
     assert not np.allclose(found[1], plain[1])

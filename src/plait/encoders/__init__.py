@@ -2,6 +2,13 @@
 
 from plait._lazy import exports
 
-NAMES = {"Transformer": "plait.encoders.transformer", "StaticTable": "plait.encoders.static"}
+STEPS = {
+    "StaticTable": "plait.encoders.static",
+    "Transformer": "plait.encoders.transformer",
+}
+NAMES = STEPS | {
+    "Reading": "plait.encoders.tuning",
+    "TunedHost": "plait.encoders.tuning",
+}
 
 __getattr__, __dir__ = exports(__name__, NAMES)

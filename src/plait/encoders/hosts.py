@@ -1,7 +1,7 @@
 """Pretrained models as hosts: the one module that touches transformers.
 
-A host gives the states of any of its layers, stops above the deepest one asked for, and lets a caller change what goes
-on inside (``intervene``, ``scaled_queries``). It re-implements nothing: hooks on the model's own blocks do the work.
+A host gives the states of any of its layers and stops above the deepest one asked for. It re-implements nothing: hooks
+on the model's own blocks do the work, as they do for `plait.encoders.interventions`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,13 +20,12 @@ import numpy as np
 
 from plait._lazy import need
 from plait.bank import digest
+from plait.encoders.interventions import Batch
 from plait.encoders.weights import Weights, check_safetensors, find_weights
 from plait.types import Floats, ModelError
 
 if TYPE_CHECKING:
     import torch
-
-Change = Callable[["torch.Tensor"], "torch.Tensor"]
 
 DTYPES = ("float32", "bfloat16", "float16", "auto")
 
@@ -74,9 +73,11 @@ class Host:
         self.name, self.revision = weights.name, revision
         self.model, self.tokenizer = _load(weights, self.dtype, revision, remote_code)
         self.model.to(self.device).eval().requires_grad_(False)
+        self.model.config.get_text_config().use_cache = False
         self.blocks = _blocks(self.model)
         self.width = int(self.model.config.get_text_config().hidden_size)
         self.card = read_card(weights.folder)
+        self.batch = Batch(torch.zeros(0, 0), torch.zeros(0, 0))
         self.weights_key = weights.sha256 or digest(weights.name, str(getattr(self.model.config, "_commit_hash", None)))
 
     @property
@@ -128,6 +129,8 @@ class Host:
         inputs = {"input_ids": torch.from_numpy(ids.astype(np.int64)).to(self.device)}
         if mask is not None:
             inputs["attention_mask"] = torch.from_numpy(mask.astype(np.int64)).to(self.device)
+        real = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"])).bool()
+        self.batch = Batch(inputs["input_ids"], real)
         try:
             with torch.inference_mode(), contextlib.suppress(_Stop):
                 keep(self.depth, self.model(**inputs).last_hidden_state)
@@ -151,43 +154,6 @@ class Host:
         if not weights:
             raise ModelError(f"{self.name} does not give its attention weights")
         return [block.float().cpu().numpy() for block in weights]
-
-    @contextlib.contextmanager
-    def intervene(self, changes: Mapping[int, Change]) -> Iterator[None]:
-        """Replace the output of layers by a function of it, for the length of a ``with`` block."""
-
-        def hook(change: Change) -> Callable[[Any, Any, Any], Any]:
-            def replaced(module: Any, args: Any, out: Any) -> Any:
-                return change(out) if not isinstance(out, tuple) else (change(out[0]), *out[1:])
-
-            return replaced
-
-        unknown = [layer for layer in changes if not 1 <= layer <= self.depth]
-        if unknown:
-            raise ModelError(f"{self.name} has blocks 1 to {self.depth}; cannot change {unknown}")
-        hooks = [self.blocks[layer - 1].register_forward_hook(hook(change)) for layer, change in changes.items()]
-        try:
-            yield
-        finally:
-            for handle in hooks:
-                handle.remove()
-
-    @contextlib.contextmanager
-    def scaled_queries(self, factor: float, blocks: slice = slice(None)) -> Iterator[None]:
-        """Multiply every attention logit by ``factor``: queries (after their norm, if any) and position bias."""
-        chosen = list(self.blocks)[blocks]
-        queries = [module for block in chosen for module in _query_modules(block)]
-        if not queries:
-            raise ModelError(
-                f"{self.name} has no query projection that can be scaled (looked for {', '.join(_QUERIES)})"
-            )
-        bias = [module for name, module in self.model.named_modules() if name.endswith("relative_attention_bias")]
-        hooks = [module.register_forward_hook(lambda m, a, out: out * factor) for module in [*queries, *bias]]
-        try:
-            yield
-        finally:
-            for handle in hooks:
-                handle.remove()
 
 
 @lru_cache(maxsize=4)
@@ -229,16 +195,6 @@ _POOLINGS = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "last",
 }
-_QUERIES = ("q_norm", "query", "q_proj", "q_lin", "q")
-
-
-def _query_modules(block: Any) -> list[Any]:
-    """Modules whose output is the query; a norm after the projection would undo a factor put before it."""
-    for name in _QUERIES:
-        found = [module for path, module in block.named_modules() if path.rsplit(".", 1)[-1] == name]
-        if found:
-            return found
-    return []
 
 
 def _blocks(model: Any) -> Any:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 
 from plait.bank import digest
 from plait.encoders.hosts import Host, host
+from plait.encoders.interventions import Change, intervene, scaled_queries
+from plait.encoders.templated import read_template
+from plait.encoders.windows import PlainTokenizer, text_units, window_lengths, word_units
+from plait.prompting.presets import presets, template
+from plait.prompting.template import Slot, Template
 from plait.roles import Encoder
 from plait.types import DataError, Floats, Ints, Items, RecipeError, States, Tokens
 
@@ -25,9 +30,10 @@ class Transformer(Encoder):
         model: a Hugging Face or sentence-transformers id or folder, a ``.gguf`` file, or the name of weights that ship
             inside an installed package, such as "all-MiniLM-L6-v2".
         max_length: tokens of a text that are read, specials included. None takes the checkpoint's own limit.
-        prompts: text put in front of the items, by role: ``{"query": "query: ", "document": "passage: "}``;
-            "checkpoint" takes those that the checkpoint names. None puts nothing there: prompts are candidates, not
-            defaults.
+        prompts: what stands around the text: a template such as ``"Rewrite: {text}, again: {text:pool}"`` or the name
+            of one ("echo", "prompteol" …; see `plait.prompting.Template`); or one for each role, where mere words stand
+            in front: ``{"query": "query: ", "document": "passage: "}``; "checkpoint" takes those that the checkpoint
+            names. None puts nothing there: prompts are candidates, not defaults. Each prompt costs its own pass.
         dtype: "float32" so that figures compare between machines; "bfloat16" is faster where the processor has it,
             "auto" takes it there. States are float32 in any case.
         on_overflow: "report" counts tokens beyond the limit, "error" refuses such a text, "chunk" reads it in windows
@@ -36,6 +42,7 @@ class Transformer(Encoder):
         remote_code: run code that ships with the checkpoint; refused without a 40-hex revision.
 
     Raises:
+        RecipeError: if a prompt has no place for the text, or leaves none.
         ModelError: if the model is not there, is damaged or cannot be loaded.
         DataError: if a text is too long and ``on_overflow="error"``.
 
@@ -89,22 +96,38 @@ class Transformer(Encoder):
     def fingerprint(self) -> str:
         return digest(str(self), str(self.version), self.host.weights_key, str(self.host.dtype))
 
-    def prompted(self, items: Items, role: str) -> Items:
-        super().prompted(items, role)
-        prompts = self.host.card.prompts if self.prompts == "checkpoint" else self.prompts or {}
-        if isinstance(prompts, str):
-            raise RecipeError(f'prompts is {prompts!r}; expected a dict by role, "checkpoint" or None')
+    def asked(self, role: str) -> Transformer:
+        super().asked(role)
+        prompts = self.host.card.prompts if self.prompts == "checkpoint" else self.prompts
+        if prompts is None or isinstance(prompts, str):
+            return self
         prompt = prompts.get(role, "")
-        if not prompt:
-            return items
-        if not all(isinstance(item, str) for item in items):
-            raise RecipeError(f"{self} puts a prompt in front of texts; items given as words cannot have one")
-        return [prompt + item for item in items if isinstance(item, str)]
+        if "{" not in prompt and prompt not in presets():
+            prompt = prompt and prompt + "{text}"
+        return clone(self).set_params(prompts=prompt or None)  # type: ignore[no-any-return]
+
+    @property
+    def blank_id(self) -> int | None:
+        """Id of the token that fills a ``{blank}`` of the prompt; None where the prompt has none."""
+        template = self._template
+        if template is None or not any(isinstance(piece, Slot) and piece.field == "blank" for piece in template.pieces):
+            return None
+        found: int | None = self._plain.backend.token_to_id(self._plain.specials["blank"])
+        return found
 
     def tokenize(self, items: Items) -> Tokens:
+        plain, limit, template = self._plain, self._limit, self._template
         words = len(items) > 0 and not isinstance(items[0], str)
-        plain, limit = self._plain, self._limit
-        encodings = plain.encode([item if isinstance(item, str) else " ".join(item) for item in items], offsets=words)
+        skip = len(plain.prefix) if self.host.is_decoder else 0
+        if template is not None and (words or template.prefix is None):
+            if self.on_overflow == "chunk":
+                raise RecipeError(f"{self}: a prompt around the text cannot go with windows; give it no end, or none")
+            tokens = read_template(items, template, plain, limit, skip)
+            self._refuse(tokens.cut, limit)
+            return tokens
+        before = "" if template is None else template.prefix
+        texts = [f"{before}{item}" if isinstance(item, str) else " ".join(item) for item in items]
+        encodings = plain.encode(texts, offsets=words)
         cut = np.array([max(0, len(e.ids) - limit) for e in encodings], np.int64)
         if self.on_overflow == "chunk":
             cut[:] = 0
@@ -113,14 +136,11 @@ class Transformer(Encoder):
         offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
         ids = np.fromiter((i for row in rows for i in row), np.int32, int(offsets[-1]))
         if words:
-            index, bounds, units = _word_units(items, encodings, offsets[:-1], cut, plain, limit)  # type: ignore[arg-type]
-        else:
-            skip = len(plain.prefix) if self.host.is_decoder else 0
-            index, bounds, units = _text_units(offsets, plain.window(limit), skip)
-        return Tokens(ids, offsets, index, bounds, units, cut)
+            return Tokens(ids, offsets, *word_units(items, encodings, offsets[:-1], cut, plain, limit), cut)  # type: ignore[arg-type]
+        return Tokens(ids, offsets, *text_units(offsets, plain.window(limit), skip), cut)
 
     def states(self, tokens: Tokens, layers: tuple[int, ...]) -> States:
-        lengths = _window_lengths(tokens.lengths, self._plain.window(self._limit))
+        lengths = window_lengths(tokens.lengths, self._plain.window(self._limit))
         values = np.empty((len(layers), len(tokens.ids), self.width), np.float32)
         start, at_once = 0, max(1, self.budget // int(lengths.max(initial=1)))
         for first in range(0, len(lengths), at_once):
@@ -141,7 +161,11 @@ class Transformer(Encoder):
             packed[:] = plane[mask] if padded else plane.reshape(-1, self.width)
 
     @property
-    def _plain(self) -> _Plain:
+    def _template(self) -> Template | None:
+        return template(self.prompts) if isinstance(self.prompts, str) and self.prompts != "checkpoint" else None
+
+    @property
+    def _plain(self) -> PlainTokenizer:
         return _tokenizer(self.model, self.dtype, self.revision, self.remote_code)
 
     @property
@@ -168,75 +192,13 @@ class Transformer(Encoder):
 
     def scaled_queries(self, factor: float) -> AbstractContextManager[None]:
         """Multiply attention logits by ``factor`` for the length of a ``with`` block."""
-        return self.host.scaled_queries(factor)
+        return scaled_queries(self.host, factor)
 
-
-class _Plain:
-    """A tokenizer without truncation and padding, and the specials it puts around a text."""
-
-    def __init__(self, tokenizer: Any) -> None:
-        self.backend = copy.deepcopy(tokenizer.backend_tokenizer)
-        self.backend.no_truncation()
-        self.backend.no_padding()
-        bare = self.backend.encode("a", add_special_tokens=False).ids
-        full = self.backend.encode("a", add_special_tokens=True).ids
-        start = next((i for i in range(len(full) - len(bare) + 1) if full[i : i + len(bare)] == bare), 0)
-        self.prefix: list[int] = full[:start]
-        self.suffix: list[int] = full[start + len(bare) :]
-
-    def window(self, limit: int) -> int:
-        """Tokens of a full window, specials included."""
-        return len(self.prefix) + limit + len(self.suffix)
-
-    def windows(self, ids: list[int], limit: int) -> list[int]:
-        """The ids in windows of at most ``limit``, one after the other, each between the specials."""
-        starts = range(0, max(1, len(ids)), limit)
-        return [i for start in starts for i in (*self.prefix, *ids[start : start + limit], *self.suffix)]
-
-    def places(self, count: int, limit: int) -> Ints:
-        """Where the first ``count`` ids of a text stand among its windows."""
-        number = np.arange(count)
-        return number // limit * self.window(limit) + len(self.prefix) + number % limit
-
-    def encode(self, texts: Sequence[str], offsets: bool) -> list[Any]:
-        clean = [text if text.isascii() else text.encode("utf-8", "replace").decode() for text in texts]
-        encode = self.backend.encode_batch if offsets else self.backend.encode_batch_fast
-        return encode(clean, add_special_tokens=False)  # type: ignore[no-any-return]
+    def intervene(self, changes: Mapping[int, Change]) -> AbstractContextManager[None]:
+        """Replace the states of layers by a function of them for the length of a ``with`` block."""
+        return intervene(self.host, changes)
 
 
 @lru_cache(maxsize=8)
-def _tokenizer(*key: Any) -> _Plain:
-    return _Plain(host(*key).tokenizer)
-
-
-def _window_lengths(lengths: Ints, window: int) -> Ints:
-    """Lengths of the windows of each item: full ones, then what is left."""
-    full, rest = lengths // window, lengths % window
-    sizes = np.column_stack([np.full_like(full, window), rest]).ravel()
-    return np.repeat(sizes, np.column_stack([full, rest > 0]).ravel())
-
-
-def _text_units(offsets: Ints, window: int, skip: int) -> tuple[Ints, Ints, Ints]:
-    """One unit a text: all its tokens but the first ``skip`` of every window."""
-    place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
-    kept = place % window >= skip
-    before = np.concatenate([[0], np.cumsum(kept)])
-    return np.flatnonzero(kept), before[offsets], np.arange(len(offsets))
-
-
-def _word_units(
-    items: Sequence[tuple[str, ...]], encodings: Sequence[Any], starts: Ints, cut: Ints, plain: _Plain, limit: int
-) -> tuple[Ints, Ints, Ints]:
-    """One unit a word: the tokens whose last character lies in it."""
-    index: list[Ints] = []
-    sizes: list[Ints] = []
-    for item, encoding, start, lost in zip(items, encodings, starts, cut, strict=True):
-        spans = np.array(encoding.offsets[: len(encoding.ids) - lost], np.int64).reshape(-1, 2)
-        ends = np.cumsum([len(word) + 1 for word in item])
-        real = np.flatnonzero(spans[:, 1] > spans[:, 0])
-        word = np.searchsorted(ends, spans[real, 1] - 1, side="right")
-        index.append(start + plain.places(len(spans), limit)[real])
-        sizes.append(np.bincount(word, minlength=len(item)))
-    counts = np.concatenate([np.zeros(0, np.int64), *sizes])
-    units = np.concatenate([[0], np.cumsum([len(item) for item in items])])
-    return np.concatenate([np.zeros(0, np.int64), *index]), np.concatenate([[0], np.cumsum(counts)]), units
+def _tokenizer(*key: Any) -> PlainTokenizer:
+    return PlainTokenizer(host(*key).tokenizer)

@@ -17,6 +17,7 @@ from plait.evaluation.embedded import Embedded
 from plait.evaluation.evaluators import Evaluator
 from plait.evaluation.scores import Score
 from plait.fusion.strategies import Weights
+from plait.items import unit_bounds
 from plait.roles import Pooling, Quantiser
 from plait.step import Chain, Composite, Concat, walk
 from plait.types import Floats, Ints, Items, RecipeError, ranges
@@ -53,14 +54,12 @@ class Vault:
         for leaf in leaves:
             leaf.pool.fit(tokens[leaf.source])  # type: ignore[attr-defined]
         leaves = [leaf for chain in strands for leaf in chain.strands()]  # their keys hold what was learned
-        documents, passes = _pass(leaves, task.documents, "document", bank, progress)
+        documents, passes = plan.run(leaves, task.documents, bank, progress)
         queries: dict[str, Floats] = {}
         if len(task.queries):
-            queries, more = _pass(leaves, task.queries, "query", bank, progress)
+            queries, more = plan.run(leaves, task.queries, bank, progress, role="query")
             passes = {source: _sum(passes[source], more[source]) for source in passes}
-        words = len(task.documents) > 0 and not isinstance(task.documents[0], str)
-        units = np.concatenate([[0], np.cumsum([len(item) for item in task.documents])]) if words else None
-        return cls(task, documents, queries, units, passes)
+        return cls(task, documents, queries, unit_bounds(task.documents), passes)
 
 
 class Bench:
@@ -194,24 +193,6 @@ class Slice:
 
     def _part(self, score: Score) -> Score:
         return Score.of(score.metric, score.kind, *(array[self.positions] for array in score.examples))
-
-
-def _pass(
-    leaves: Sequence[plan.Strand],
-    items: Items,
-    role: str,
-    bank: Bank | None,
-    progress: plan.Progress | None,
-) -> tuple[dict[str, Floats], dict[str, plan.PassReport]]:
-    vectors: dict[str, Floats] = {}
-    reports: dict[str, plan.PassReport] = {}
-    for source in dict.fromkeys(leaf.source for leaf in leaves):
-        mine = [leaf for leaf in leaves if leaf.source == source]
-        prompted = mine[0].encoder.prompted(items, role)  # type: ignore[attr-defined]
-        got, report = plan.run(mine, prompted, bank, progress)
-        vectors |= got
-        reports |= report
-    return vectors, reports
 
 
 def _sum(a: plan.PassReport, b: plan.PassReport) -> plan.PassReport:

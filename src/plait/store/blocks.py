@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,8 +103,7 @@ def encode_block(recipe: Composite, texts: Sequence[str], role: str, told: Told 
         def progress(_: str, done: int, total: int, before: int = number, read: int = read) -> None:
             told((before + done / max(1, total)) / len(sources), read + done)
 
-        prompted = cast(Encoder, strands[0].encoder).prompted(list(place), role)
-        vectors, report = plan.run(strands, prompted, None, progress)
+        vectors, report = plan.run(strands, list(place), None, progress, role)
         given |= vectors
         reports += report.values()
     values = recipe.weave(given)

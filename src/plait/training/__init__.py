@@ -9,15 +9,15 @@ if TYPE_CHECKING:
     from plait.training.loop import History as History
     from plait.training.loop import Schedule as Schedule
     from plait.training.loop import train as train
-    from plait.training.triples import Triples as Triples
-    from plait.training.triples import triples as triples
+    from plait.training.examples import Triples as Triples
+    from plait.training.examples import triples as triples
 
 NAMES = {
     "History": "plait.training.loop",
     "InfoNCE": "plait.training.contrast",
     "Schedule": "plait.training.loop",
-    "Triples": "plait.training.triples",
+    "Triples": "plait.training.examples",
     "train": "plait.training.loop",
-    "triples": "plait.training.triples",
+    "triples": "plait.training.examples",
 }
 __getattr__, __dir__ = exports(__name__, NAMES)

@@ -151,7 +151,7 @@ class _Run:
             self.optimiser.zero_grad(set_to_none=True)
             value = loss(batch)
             if not torch.isfinite(value):
-                raise RecipeError(f"the loss became {float(value)}; lower the schedule's lr ({self.schedule.lr})")
+                raise RecipeError(f"the loss became {value.item()}; lower the schedule's lr ({self.schedule.lr})")
             value.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self.learned.values(), self.schedule.clip)
             self.optimiser.step()
