@@ -11,7 +11,8 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -20,6 +21,37 @@ from plait.types import Floats, Ints, Items, States, Tokens, ranges
 
 Progress = Callable[[str, int, int], None]
 """Called with a label, tokens done and tokens in all."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What steps are fitted with beside vectors.
+
+    Attributes:
+        examples: labels, for steps that are trained.
+        progress: called as a training goes on.
+        folder: where a training that is killed leaves its checkpoint.
+    """
+
+    examples: object = None
+    progress: Progress | None = None
+    folder: Path | None = None
+
+    def teach(self, step: Any, inputs: Any, layers: int = 1) -> Any:
+        """The step, fitted on its inputs; a step that is trained gets the examples too."""
+        if not getattr(step, "learns", False):
+            return step.fit(inputs)
+        checkpoint = self.folder / f"{self._key(step, inputs)}.training" if self.folder else None
+        return step.fit(inputs, self.examples, layers=layers, progress=self.progress, checkpoint=checkpoint)
+
+    def _key(self, step: Any, inputs: Any) -> str:
+        """Of all that a training depends on, so that none goes on from the checkpoint of another."""
+        fields = vars(self.examples).values() if hasattr(self.examples, "__dict__") else [self.examples]
+        labels = [field.tobytes() if isinstance(field, np.ndarray) else repr(field) for field in fields]
+        return digest(str(step), np.asarray(getattr(inputs, "values", inputs)).tobytes(), *labels)
+
+
+UNLABELLED = Lesson()
 
 
 class EncoderLike(Protocol):
@@ -47,8 +79,7 @@ class PoolLike(Protocol):
 
     linear: bool
 
-    @property
-    def planes(self) -> int: ...
+    def width(self, dim: int) -> int: ...
     def weights(self, tokens: Tokens) -> Floats: ...
     def pool(self, values: Floats, tokens: Tokens) -> Floats: ...
 
@@ -80,7 +111,7 @@ class Strand:
     @property
     def width(self) -> int:
         """Numbers in one of its vectors."""
-        return self.encoder.width * self.pool.planes
+        return self.pool.width(self.encoder.width)
 
 
 @dataclass
@@ -173,6 +204,55 @@ def run(
         report.seconds, report.cpu_seconds = time.monotonic() - wall, time.process_time() - cpu
         reports[source] = report
     return vectors, reports
+
+
+def token_states(strand: Strand, items: Items, bank: Bank | None = None, progress: Progress | None = None) -> States:
+    """Every token's state, layers mixed, for poolings that are trained: from the bank where they are in it.
+
+    Args:
+        strand: whose encoder, changes and mix to take; its pooling is left aside.
+        items: what to encode.
+        bank: where states are kept and found again.
+        progress: called as the pass goes on.
+    """
+    reader = _TokenByToken(strand.encoder.asked("document"))
+    single = replace(strand, text=f"{strand.text} token by token", pooling="", encoder=reader, pool=_AsTheyAre())
+    vectors, _ = run([single], items, bank, progress)
+    return States(vectors[single.text][None], (0,), reader.encoder.tokenize(items))
+
+
+class _TokenByToken:
+    """An encoder whose every token is a unit of its own."""
+
+    def __init__(self, encoder: EncoderLike) -> None:
+        self.encoder = encoder
+        self.fingerprint = digest(encoder.fingerprint, "token by token")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.encoder, name)
+
+    def asked(self, role: str) -> _TokenByToken:
+        return self
+
+    def tokenize(self, items: Items) -> Tokens:
+        tokens = self.encoder.tokenize(items)
+        every = np.arange(len(tokens.ids) + 1)
+        return replace(tokens, index=every[:-1], bounds=every, units=tokens.offsets)
+
+
+class _AsTheyAre:
+    """Pools units of one token."""
+
+    linear = False
+
+    def weights(self, tokens: Tokens) -> Floats:
+        return np.ones(len(tokens.index), np.float32)
+
+    def width(self, dim: int) -> int:
+        return dim
+
+    def pool(self, values: Floats, tokens: Tokens) -> Floats:
+        return values
 
 
 def _banked(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -71,6 +72,9 @@ class HostStep(Step):
         """Change the encoder for the length of a ``with`` block."""
 
 
+Mix: TypeAlias = tuple[tuple[int, float], ...]
+
+
 class LayerMix(Step):
     """A weighted sum of layers."""
 
@@ -78,8 +82,12 @@ class LayerMix(Step):
     gives = States
 
     @abstractmethod
-    def mix(self, depth: int) -> tuple[tuple[int, float], ...]:
+    def mix(self, depth: int) -> Mix:
         """(layer, weight) pairs for an encoder with layers 0 … depth."""
+
+    def mixes(self, depth: int) -> Sequence[tuple[str, Mix]]:
+        """The mixes that the step stands for, each with its text; side by side if there are several."""
+        return [(str(self), self.mix(depth))]
 
     def transform(self, X: States) -> States:
         total = sum(weight * X.layer(layer) for layer, weight in self.mix(X.layers[-1]))
@@ -105,9 +113,13 @@ class Pooling(Step):
         """How many times wider than a token the vector is."""
         return 1
 
+    def width(self, dim: int) -> int:
+        """Numbers in a vector pooled from tokens of ``dim`` numbers."""
+        return dim * self.planes
+
     @abstractmethod
     def pool(self, values: Floats, tokens: Tokens) -> Floats:
-        """``[T, D]`` states to ``[U, planes · D]`` vectors; a unit without tokens gets zeros."""
+        """``[T, D]`` states to ``[U, width(D)]`` vectors; a unit without tokens gets zeros."""
 
     def transform(self, X: States) -> Vectors:
         return Vectors(self.pool(X.values[-1], X.tokens), X.tokens.units)

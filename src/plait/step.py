@@ -107,8 +107,8 @@ class Composite(Step):
         """The output array, from the vectors of the strands (by their text)."""
 
     @abstractmethod
-    def learn(self, given: Mapping[str, Floats]) -> Self:
-        """Fit everything after the poolings on the vectors of the strands."""
+    def learn(self, given: Mapping[str, Floats], lesson: plan.Lesson = plan.UNLABELLED) -> Self:
+        """Fit everything after the poolings on the vectors of the strands; steps that are trained need examples."""
 
     @abstractmethod
     def children(self) -> Sequence[Step]:
@@ -118,12 +118,24 @@ class Composite(Step):
     def fingerprint(self) -> str:
         return digest(super().fingerprint, *(child.fingerprint for child in self.children()))
 
-    def fit(self, X: Items, y: Any = None, bank: Bank | None = None) -> Self:
-        """Fit every step on the items, one forward pass for each encoder."""
+    def fit(self, X: Items, y: Any = None, bank: Bank | None = None, progress: plan.Progress | None = None) -> Self:
+        """Fit every step on the items, one forward pass for each encoder.
+
+        Args:
+            X: texts, or tuples of words.
+            y: examples for steps that are trained: one class a text, a part of a task whose rows are these texts, or
+                `plait.training.Triples`.
+            bank: where vectors are kept and found again, and where a training that was killed goes on from.
+            progress: called as passes and trainings go on.
+        """
+        lesson = plan.Lesson(y, progress, bank and bank.folder)
         for strand in self.strands():
-            strand.pool.fit(strand.encoder.tokenize(X))  # type: ignore[attr-defined]
-        vectors, _ = plan.run(self.strands(), X, bank)
-        return self.learn(vectors)
+            if getattr(strand.pool, "learns", False):
+                lesson.teach(strand.pool, plan.token_states(strand, X, bank, progress))
+            else:
+                strand.pool.fit(strand.encoder.tokenize(X))  # type: ignore[attr-defined]
+        vectors, _ = plan.run(self.strands(), X, bank, progress)
+        return self.learn(vectors, lesson)
 
     def transform(self, X: Items) -> Any:
         return self.encode(X)
@@ -222,31 +234,40 @@ class Chain(Composite):
             raise RecipeError(f"{self} starts with {head[0]}; start with an encoder")
         encoder, *middle, pool = head
         changes = tuple(step for step in middle if hasattr(step, "change"))
-        mixes = [step for step in middle if hasattr(step, "mix")]
+        mixes = [step for step in middle if hasattr(step, "mixes")]
         if len(mixes) > 1:
             raise RecipeError(f"{self} chooses layers twice ({mixes[0]}, then {mixes[1]}); keep one of them")
-        mix = mixes[0].mix(encoder.depth) if mixes else ((encoder.depth, 1.0),)
         source = " | ".join(map(str, [encoder, *changes]))
-        text = " | ".join(map(str, head))
-        yield plan.Strand(text, pool.fingerprint, source, encoder, changes, mix, pool)
+        for name, mix in mixes[0].mixes(encoder.depth) if mixes else (("", ((encoder.depth, 1.0),)),):
+            text = " | ".join(name if step in mixes else str(step) for step in head)
+            yield plan.Strand(text, pool.fingerprint, source, encoder, changes, mix, pool)
 
     def weave(self, given: Mapping[str, Floats]) -> np.ndarray:
-        values = self._strand_values(given)
+        values = self.begin(given)
         for step in self.steps[self.head :]:
             values = step.transform(values)
         return values
 
-    def learn(self, given: Mapping[str, Floats]) -> Self:
+    def learn(self, given: Mapping[str, Floats], lesson: plan.Lesson = plan.UNLABELLED) -> Self:
         if isinstance(self.steps[0], Composite):
-            self.steps[0].learn(given)
-        values = self._strand_values(given)
+            self.steps[0].learn(given, lesson)
+        values = self.begin(given)
         for step in self.steps[self.head :]:
-            values = step.fit(values).transform(values)
+            values = lesson.teach(step, values, self.layers).transform(values)
         return self
 
-    def _strand_values(self, given: Mapping[str, Floats]) -> np.ndarray:
+    def begin(self, given: Mapping[str, Floats]) -> np.ndarray:
+        """What the head gives: the strand's vectors, those of several layers side by side."""
         first = self.steps[0]
-        return first.weave(given) if isinstance(first, Composite) else given[next(self.strands()).text]
+        if isinstance(first, Composite):
+            return first.weave(given)
+        values = [given[strand.text] for strand in self.strands()]
+        return values[0] if len(values) == 1 else np.hstack(values)
+
+    @property
+    def layers(self) -> int:
+        """How many layers' vectors the head puts side by side."""
+        return 1 if isinstance(self.steps[0], Composite) else sum(1 for _ in self.strands())
 
     @property
     def quantiser(self) -> Step | None:
@@ -317,9 +338,9 @@ class Concat(Composite):
         blocks = [part.weave(given) for part in self._composites()]
         return np.hstack([np.float32(w) * unit_rows(b) for w, b in zip(self.weights_, blocks, strict=True)])
 
-    def learn(self, given: Mapping[str, Floats]) -> Self:
+    def learn(self, given: Mapping[str, Floats], lesson: plan.Lesson = plan.UNLABELLED) -> Self:
         for part in self._composites():
-            part.learn(given)
+            part.learn(given, lesson)
         return self
 
     def _composites(self) -> list[Composite]:

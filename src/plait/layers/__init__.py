@@ -2,6 +2,16 @@
 
 from plait._lazy import exports
 
-NAMES = {"Layer": "plait.layers.single", "LayerMean": "plait.layers.mean"}
+STEPS = {
+    "LayerAttention": "plait.layers.attention",
+    "ScalarMix": "plait.layers.scalar_mix",
+    "ConcatLayers": "plait.layers.concat",
+    "Layer": "plait.layers.single",
+    "LayerMean": "plait.layers.mean",
+}
+NAMES = STEPS | {
+    "CrossAttention": "plait.layers.cross_attention",
+    "LayerWeights": "plait.layers.scalar_mix",
+}
 
 __getattr__, __dir__ = exports(__name__, NAMES)

@@ -51,7 +51,7 @@ class TokenPrepending(HostStep):
             raise RecipeError(f"{self}: start is {self.start} and stop {self.stop}; expected 0 <= start < stop")
 
         def copy_last(states: torch.Tensor, batch: Any) -> torch.Tensor:
-            found = batch.ids == blank
+            found = (batch.ids == blank) & batch.mask  # the blank may be the padding token
             if not bool((found.sum(dim=1) == 1).all()):
                 raise ModelError(f"{encoder}: the blank must be one token of each text, once; does a text hold it too?")
             rows = found.any(dim=1).nonzero()[:, 0]

@@ -90,7 +90,7 @@ def train(
         >>> layer, points = nn.Linear(1, 1), torch.arange(4.0)[:, None]
         >>> seen = train(layer, lambda epoch: [points], lambda x: ((layer(x) - 2 * x) ** 2).mean(),
         ...              schedule=Schedule(epochs=200, lr=0.1))
-        >>> round(float(layer.weight), 1)
+        >>> round(layer.weight.item(), 1)
         2.0
     """
     schedule = schedule or Schedule()

@@ -2,7 +2,7 @@
 
 from plait._lazy import exports
 
-NAMES = {
+STEPS = {
     "Normalize": "plait.transforms.normalize",
     "Center": "plait.transforms.center",
     "Whitening": "plait.transforms.whitening",
@@ -11,6 +11,9 @@ NAMES = {
     "ClipOutliers": "plait.transforms.clip_outliers",
     "Truncate": "plait.transforms.truncate",
     "AttentionTemperature": "plait.transforms.attention_temperature",
+}
+NAMES = STEPS | {
+    "Procrustes": "plait.transforms.procrustes",
 }
 
 __getattr__, __dir__ = exports(__name__, NAMES)

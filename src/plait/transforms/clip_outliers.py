@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from plait.roles import Transform
-from plait.transforms.rows import checked, checked_sample, learned
+from plait.rows import checked, checked_sample, learned
 from plait.types import Floats, RecipeError
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from plait.roles import Transform
-from plait.transforms.rows import Doubles, Rows, blocks, checked_sample
+from plait.rows import Doubles, Rows, blocks, checked_sample
 from plait.types import RecipeError
 
 

@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike
 
 from plait.roles import Transform
 from plait.step import unit_rows
-from plait.transforms.rows import checked
+from plait.rows import checked
 from plait.types import Floats
 
 

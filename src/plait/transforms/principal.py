@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from plait.transforms.moments import FromMoments, Moments, axes_of
-from plait.transforms.rows import blocks, checked, learned, project
+from plait.rows import blocks, checked, learned, project
 from plait.types import Floats
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from plait.roles import Transform
-from plait.transforms.rows import checked
+from plait.rows import checked
 from plait.types import Floats, RecipeError
 
 

@@ -1,4 +1,4 @@
-"""What every transform asks of the rows it is given, and how it maps them block by block."""
+"""What every step from vectors to vectors asks of the rows it is given, and how it maps them block by block."""
 
 from __future__ import annotations
 
