@@ -13,6 +13,7 @@ from plait.evaluation.statistics import Comparison, Interval
 from plait.fusion.search import ConcatSearch
 from plait.plan import PassReport
 from plait.roles import Encoder
+from plait.selection.ablation import Effect
 from plait.selection.result import Figure, FindResult
 from plait.selection.search import Candidate, Selection
 from plait.selection.space import chain
@@ -178,6 +179,17 @@ def finding(
         best=best,
         best_single=single,
         defaults=defaults,
+        effects=[
+            Effect(
+                "layers",
+                0.79,
+                Comparison(0.01, -0.002, 0.022, 0.11),
+                0.78,
+                Comparison(0.02, 0.004, 0.036, 0.01),
+                ("a", "b"),
+            ),
+            Effect("fusion", None, None, 0.794, Comparison(0.006, -0.004, 0.016, 0.2), ("", "c")),
+        ],
         passes=passes,
         memory=1_234_567_890,
         machine={"system": "Linux", "processor": "Some CPU @ 2.1 GHz", "cores": "2", "python": "3.11.9"},

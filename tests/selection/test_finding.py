@@ -116,7 +116,7 @@ def test_the_grid_is_whole(result: FindResult, run: dict[str, object], folder: P
     grid = (4 + 1 + 1) * 2 * 2  # bert: layers 0 to 3 and a mean; the table: its only layer
     assert run["candidates"] == len(table["recipe"]) == len(set(table["recipe"]))
     assert sum(stage in ("grid", "default") for stage in table["stage"]) >= grid
-    assert set(table["stage"]) <= {"grid", "default", "concat", "compressed"}
+    assert set(table["stage"]) <= {"grid", "trained", "default", "concat", "compressed"}
     assert result.best.recipe in table["recipe"]
 
 

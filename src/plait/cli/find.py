@@ -81,6 +81,7 @@ def find(  # noqa: PLR0913 - the options of a command are its parameters
 def _report(result: FindResult, folder: Path, notes: list[str]) -> None:
     """What to know, what was found, what to do with it."""
     from plait.selection.board import leaderboard
+    from plait.selection.effects import effects_board
 
     if result.task.proxy:
         warn(result.task.proxy)
@@ -91,7 +92,10 @@ def _report(result: FindResult, folder: Path, notes: list[str]) -> None:
     err().print()
     from rich.console import Console
 
-    Console(highlight=False).print(leaderboard(result))
+    console = Console(highlight=False)
+    console.print(leaderboard(result))
+    if result.effects:
+        console.print(effects_board(result.effects, result.metric))
     show = out().print
     show(f"\nreport   {folder / 'report.html'}")
     show(f"figures  {folder / 'results.parquet'}, {folder / 'run.json'}")

@@ -20,6 +20,7 @@ from plait.evaluation.evaluators import Evaluator, evaluator
 from plait.evaluation.scores import Score
 from plait.evaluation.statistics import compare, interval, pool
 from plait.recipe import save
+from plait.selection.ablation import Effect
 from plait.selection.costs import Timer, machine, peak_memory, versions, weight_bytes
 from plait.selection.result import Figure, FindResult
 from plait.selection.search import SHARES, Candidate, Limits, Say, Scoreboard, Search, Selection
@@ -157,7 +158,10 @@ class _Run:
     def select(self, fold: Fold, name: str) -> Selection:
         """Search on a fold's train and dev parts."""
         shares = (1.0,) if isinstance(fold.dev, Judgements) else SHARES  # there the corpus is the cost, not the queries
-        return self.search.run(name, lambda share: self.bench(fold, "dev", share), list(self.defaults.values()), shares)
+        teaches = not (self.protocol.nested and isinstance(fold.dev, Judgements)) and len(fold.train) > 0
+        return self.search.run(
+            name, lambda share: self.bench(fold, "dev", share), list(self.defaults.values()), shares, teaches
+        )
 
     def test(self, selections: Sequence[Selection]) -> dict[str, Score]:
         """Test scores of the winner, the best single strand and the defaults, pooled over folds; each recipe once."""
@@ -165,13 +169,15 @@ class _Run:
         for fold, selection in zip(self.protocol.folds, selections, strict=True):
             bench = self.bench(fold, "test")
             named = {"best": selection.winner.recipe, "best_single": selection.best_single.recipe, **self.defaults}
+            named |= selection.picks.named() if selection.picks else {}
             known: dict[str, Score] = {}
             for name, recipe in named.items():
                 text = str(recipe)
                 if text not in known:
                     known[text] = bench.score(recipe)
                 scores.setdefault(name, []).append(known[text])
-        return {name: pool(mine) for name, mine in scores.items()}
+        folds = len(self.protocol.folds)
+        return {name: pool(mine) for name, mine in scores.items() if len(mine) == folds}
 
     def result(self, final: Selection, tested: Mapping[str, Score], seconds: float) -> FindResult:
         """Put the figures together."""
@@ -200,11 +206,31 @@ class _Run:
             best=figure("best", final.winner),
             best_single=figure("best_single", final.best_single),
             defaults={name: figure(name, by_text[str(recipe)]) for name, recipe in self.defaults.items()},
+            effects=self._effects(final, tested),
             passes=self.vault.passes,
             memory=peak_memory(),
             machine=machine(),
             versions=versions(),
         )
+
+    def _effects(self, final: Selection, tested: Mapping[str, Score]) -> list[Effect]:
+        """What each family brought, on test."""
+        out = []
+        for family, pair in final.picks.pairs.items() if final.picks else ():
+            alone, without = tested.get(f"alone {family}"), tested.get(f"without {family}")
+            if without is None:  # in no-split data a family may be missing from a fold
+                continue
+            out.append(
+                Effect(
+                    family=family,
+                    alone=None if alone is None else alone.value,
+                    gain=None if alone is None else compare(alone, tested["plain"], seed=self.seed),
+                    without=without.value,
+                    loss=compare(tested["best"], without, seed=self.seed),
+                    recipes=("" if pair.alone is None else str(pair.alone), str(pair.without)),
+                )
+            )
+        return out
 
 
 def _space(given: str | Path | Space | None, models: Sequence[str] | None, task: Task) -> Space:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from plait.selection import formats, labels, tables
 from plait.selection.charts import Dot, front_chart, strategies_chart
+from plait.selection.effects import effects
 from plait.selection.heat import grids, heat
 from plait.selection.markup import Html, join, tag
 from plait.selection.result import Figure, FindResult
@@ -164,6 +165,9 @@ def _figure(picture: Html, caption: str) -> Html:
 
 
 def _inside(result: FindResult) -> Iterator[Html]:
+    if result.effects:
+        yield tag("h3", "What each family of options brought")
+        yield from effects(result.effects, result.metric)
     searches = {name: search for name, search in result.selection.searches.items() if len(search.scores_)}
     if searches:
         yield tag("h3", "Which strands are worth putting side by side")
@@ -181,7 +185,7 @@ def _inside(result: FindResult) -> Iterator[Html]:
         yield tag("h3", "Layers and poolings")
         yield tag("p", _grid_note(candidate for grid in found for candidate in grid.cells.values()))
         yield tag("div", *map(heat, found), class_="grids")
-    if not searches and not found:
+    if not searches and not found and not result.effects:
         yield tag("p", "One recipe was tried, so there is nothing to compare.")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +15,7 @@ from plait.data.splits import Protocol
 from plait.data.tasks import Task
 from plait.evaluation.statistics import Comparison, Interval
 from plait.plan import PassReport
+from plait.selection.ablation import Effect
 from plait.selection.pareto import front
 from plait.selection.search import Candidate, Selection
 
@@ -79,6 +80,7 @@ class FindResult:
         best: the winner.
         best_single: the best that is one strand.
         defaults: each model as it comes, by the encoder's text.
+        effects: what each family of options brought, on test.
         passes: what went through each encoder, and what was cut.
         memory: the most memory the process held, in bytes.
         machine: what it ran on.
@@ -95,6 +97,7 @@ class FindResult:
     best: Figure
     best_single: Figure
     defaults: Mapping[str, Figure]
+    effects: Sequence[Effect]
     passes: Mapping[str, PassReport]
     memory: int
     machine: Mapping[str, str]
@@ -157,6 +160,7 @@ class FindResult:
                 }
                 for name, search in self.selection.searches.items()
             },
+            "families": [effect.as_dict() for effect in self.effects],
             "parts": self.selection.parts,
             "inclusion": self.inclusion(),
             "seed": self.seed,

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
+from plait.chunks import cuts
 from plait.fusion.search import ConcatSearch
 from plait.fusion.strategies import STRATEGIES
+from plait.selection.ablation import Picks, kept_for_ablation, pick
 from plait.selection.costs import Timer, vector_bytes
 from plait.selection.space import Space, chain
 from plait.selection.workbench import Bench, Slice
-from plait.step import Chain, Composite, Concat
+from plait.step import Chain, Composite, Concat, walk
+from plait.training.learned import Learned
 from plait.types import RecipeError
 
 SHARES = (0.25, 1.0)
@@ -33,7 +36,7 @@ class Limits:
     """What the winner may cost.
 
     Args:
-        bytes: of one vector.
+        bytes: of one vector; of all vectors of a document, on average, where it has one a chunk.
         milliseconds: of one text.
         deadline: `time.monotonic` after which no new candidate is begun.
     """
@@ -71,8 +74,8 @@ class Candidate:
 
     @property
     def is_single(self) -> bool:
-        """Whether it is one strand, however transformed."""
-        return len({leaf.text for leaf in self.recipe.strands()}) == 1
+        """Whether it is one pooling of one pass, however transformed: nothing was put side by side but layers."""
+        return not any(isinstance(step, Concat) for step in walk(self.recipe))
 
 
 @dataclass
@@ -85,6 +88,7 @@ class Selection:
     searches: dict[str, ConcatSearch] = field(default_factory=dict)
     parts: list[str] = field(default_factory=list)
     skipped: int = 0
+    picks: Picks | None = None
 
 
 class Scoreboard:
@@ -153,6 +157,7 @@ class Search:
         bench: Callable[[float], Bench | Slice],
         defaults: Sequence[Chain],
         shares: Sequence[float] = SHARES,
+        teaches: bool = True,
     ) -> Selection:
         """Search one fold.
 
@@ -161,8 +166,9 @@ class Search:
             bench: makes a bench for a share of the fold's train and dev examples.
             defaults: each model as it comes; scored beside the candidates, and may win.
             shares: of the examples at each rung of the halving.
+            teaches: whether the fold has examples to train on that its dev part is not among.
         """
-        return _FoldSearch(self, name, cache(bench), shares).run(defaults)
+        return _FoldSearch(self, name, cache(bench), shares, teaches).run(defaults)
 
 
 @dataclass
@@ -173,21 +179,25 @@ class _FoldSearch:
     name: str
     bench: Callable[[float], Bench | Slice]
     shares: Sequence[float]
+    teaches: bool = True
     skipped: int = 0
 
     def run(self, defaults: Sequence[Chain]) -> Selection:
         space = self.of.space
         plain = self._score(defaults, "default", 1.0)
-        grid = self._halve([chain(strand, text) for strand in space.strands() for text in space.transforms])
+        grid = self._halve([chain(strand, text) for strand in space.strands() for text in space.transforms], defaults)
+        grid += self._score(self._trained(grid), "trained", 1.0)
         ranked = sorted([*plain, *(c for c in grid if c.share == 1.0)], key=self._order)
         parts = spread([c for c in ranked if self._fits_time(c)] or ranked, space.parts)
         searches = self._concatenate(parts)
         found = self._concats(parts, searches)
         bases = [*found[:1], *ranked[:2]]
+        bases += [c for c in plain if c not in bases]
         compressed = self._score([r for base in bases for r in self._compressions(base.recipe)], "compressed", 1.0)
         winner, single, finals = self._choose([*plain, *ranked, *found[:1], *compressed])
+        picks = self._picks([winner, *sorted([*ranked, *found, *compressed], key=self._order)], defaults)
         scored = {c.text: c for c in [*grid, *plain, *found, *compressed]} | {c.text: c for c in finals}
-        return Selection(list(scored.values()), winner, single, searches, [c.text for c in parts], self.skipped)
+        return Selection(list(scored.values()), winner, single, searches, [c.text for c in parts], self.skipped, picks)
 
     def _score(self, recipes: Iterable[Composite], stage: str, share: float) -> list[Candidate]:
         out: list[Candidate] = []
@@ -205,43 +215,86 @@ class _FoldSearch:
         bench = self.bench(share)
         if score is None:
             score = self.of.board.get(f"{self.name}/{share}/quick/{recipe}", lambda: bench.quick(recipe))
-        return Candidate(
-            recipe, stage, share, score, vector_bytes(recipe, bench.width(recipe)), self.of.timer.milliseconds(recipe)
-        )
+        size = round(bench.each(recipe) * vector_bytes(recipe, bench.width(recipe)))
+        return Candidate(recipe, stage, share, score, size, self.of.timer.milliseconds(recipe))
 
-    def _halve(self, recipes: Sequence[Composite]) -> list[Candidate]:
+    def _trained(self, grid: Sequence[Candidate]) -> list[Chain]:
+        """Layers combined by training, for each pass with the pooling that did best there without a transform."""
+        space, out = self.of.space, list[Chain]()
+        if not self.teaches:
+            return out
+        for source in space.sources():
+            if source.encoder.depth < 1:
+                continue
+            heads = {
+                str(source.chain(f"Layer({n})", pool)): pool
+                for n in space.numbers(source)
+                for pool in space.poolings_of(source)
+            }
+            mine = sorted((c for c in grid if c.text in heads), key=lambda c: (-c.share, *_rank(c)))
+            if mine:
+                stack = f"ConcatLayers({space.numbers(source)})"
+                out += [source.chain(stack, heads[mine[0].text], text) for text in space.trained]
+        return out
+
+    def _picks(self, ranked: Sequence[Candidate], defaults: Sequence[Chain]) -> Picks:
+        """What is tested to say what each family of options brought."""
+        known = {c.text: c for c in ranked}
+
+        def concatenate(recipes: Sequence[Composite]) -> Composite | None:
+            parts = spread([known[str(recipe)] for recipe in recipes], self.of.space.parts)
+            if len(parts) < 2:
+                return None
+            best = self._search(parts, "greedy")
+            found = self._candidate(best.concat, "concat", 1.0, float(best.scores_.max()))
+            known[found.text] = found
+            return found.recipe if len(best.concat.parts) > 1 and self._fits(found) else None
+
+        fitting = [c for c in ranked if self._fits(c)]
+        self.of.say(f"{self.name}: families of options", 0, 1)
+        picks = pick([c.recipe for c in fitting], defaults, concatenate, lambda recipe: known[str(recipe)].score)
+        self.of.say(f"{self.name}: families of options", 1, 1)
+        return picks
+
+    def _halve(self, recipes: Sequence[Composite], defaults: Sequence[Chain]) -> list[Candidate]:
         """Score all on a small share, the best third on the next; the others keep their first score."""
         left, done = list(recipes), list[Candidate]()
         for rung, share in enumerate(self.shares):
             scored = sorted(self._score(left, "grid", share), key=self._order)
             last = rung == len(self.shares) - 1
             keep = len(scored) if last else max(self.of.space.parts, round(len(scored) * KEEP))
-            done += scored if last else scored[keep:]
-            left = [c.recipe for c in scored[:keep]]
+            wanted = set() if last else set(map(str, kept_for_ablation([c.recipe for c in scored], defaults)))
+            left = [c.recipe for place, c in enumerate(scored) if place < keep or c.text in wanted]
+            done += scored if last else [c for place, c in enumerate(scored) if place >= keep and c.text not in wanted]
         return done
 
     def _concatenate(self, parts: Sequence[Candidate]) -> dict[str, ConcatSearch]:
         """Every strategy, at equal numbers of evaluations; the weights are refined for each in the same way."""
         if len(parts) < 2:
             return {}
-        scorer = cache(lambda: self.bench(1.0).concatenations([part.recipe for part in parts]))
-
-        def score(weights: np.ndarray) -> float:
-            key = f"{self.name}/concat/{'+'.join(p.text for p in parts)}/{weights.tolist()}"
-            return self.of.board.get(key, lambda: scorer()(weights).value) if self._allowed(parts, weights) else 0.0
-
         out: dict[str, ConcatSearch] = {}
         for number, strategy in enumerate(sorted(STRATEGIES, key=lambda name: name != self.of.strategy)):
             if self.of.limits.late() and out:
                 self.skipped += len(STRATEGIES) - number
                 break
             self.of.say(f"{self.name}: concatenations, {strategy}", number, len(STRATEGIES))
-            search = ConcatSearch(
-                [p.recipe for p in parts], strategy, self.of.episodes, weighted=True, random_state=self.of.seed
-            )
-            out[strategy] = search.search(score)
+            out[strategy] = self._search(parts, strategy)
         self.of.say(f"{self.name}: concatenations", len(STRATEGIES), len(STRATEGIES))
         return out
+
+    def _search(self, parts: Sequence[Candidate], strategy: str) -> ConcatSearch:
+        """One search; subsets and weights that were scored before are not scored again."""
+        recipes = [part.recipe for part in parts]
+        scorer = cache(lambda: self.bench(1.0).concatenations(recipes))
+        name = f"{self.name}/concat/{'+'.join(p.text for p in parts)}"
+
+        def score(weights: np.ndarray) -> float:
+            if not self._allowed(parts, weights):
+                return 0.0
+            return self.of.board.get(f"{name}/{weights.tolist()}", lambda: scorer()(weights).value)
+
+        search = ConcatSearch(recipes, strategy, self.of.episodes, weighted=True, random_state=self.of.seed)
+        return search.search(score)
 
     def _concats(self, parts: Sequence[Candidate], searches: dict[str, ConcatSearch]) -> list[Candidate]:
         """The best concatenation of each strategy, the chosen strategy's first."""
@@ -306,15 +359,20 @@ def spread(ranked: Sequence[Candidate], size: int) -> list[Candidate]:
     """Parts for the concatenation search: the best of each strand, two at least from every model, then by rank."""
     best: dict[str, Candidate] = {}
     for candidate in ranked:
-        leaf = next(candidate.recipe.strands())
-        if candidate.is_single:
-            best.setdefault(f"{leaf.source}/{leaf.mix}/{leaf.pool}", candidate)
+        if candidate.is_single and not cuts(leaf.pool):  # chunks of one size do not stand beside those of another
+            best.setdefault(
+                "/".join([*(leaf.text for leaf in candidate.recipe.strands()), *_taught(candidate)]), candidate
+            )
     by_model: dict[str, list[Candidate]] = {}
     for candidate in best.values():
         by_model.setdefault(next(candidate.recipe.strands()).source, []).append(candidate)
     chosen = [candidate for mine in by_model.values() for candidate in mine[:2]]
     chosen += [candidate for candidate in best.values() if candidate not in chosen]
     return chosen[:size]
+
+
+def _taught(candidate: Candidate) -> list[str]:
+    return [str(step) for step in walk(candidate.recipe) if isinstance(step, Learned)]
 
 
 def _rank(candidate: Candidate) -> tuple[float, int, str]:

@@ -9,13 +9,19 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from sklearn.base import clone
+
 from plait.encoders.packaged import PACKAGED, named
 from plait.encoders.static import StaticTable
 from plait.encoders.transformer import Transformer
+from plait.prompting.presets import template
 from plait.recipe import parse
 from plait.roles import Encoder, LayerMix
 from plait.step import Chain, Step
 from plait.types import RecipeError
+
+SPREAD = 9
+"""Layers of a model that "spread" looks at."""
 
 POOLING_OF = {
     "mean": "MeanPool()",
@@ -33,9 +39,14 @@ class Space:
 
     Args:
         models: names of weights, or encoder steps such as ``Transformer("x", prompts="checkpoint")``.
-        layers: "all" for each layer by itself, or numbers.
+        layers: numbers, "all" for each layer by itself, or "spread" for at most nine of them, evenly from the first to
+            the last: neighbours of a deep model differ little.
         mixes: layer steps beside the single layers.
-        poolings: pooling steps.
+        prompts: what decoders are asked with, each in a pass of its own: names or texts of templates, "" for none, and
+            steps inside the model behind a bar, as in ``"prompteol-blank | TokenPrepending(4)"``. Encoders, and models
+            that are given with a prompt, are left as they are.
+        trained: steps that learn from the labelled examples how to combine layers; each is tried once a pass.
+        poolings: pooling steps. A prompt that ends in words of its own is read at its last token alone.
         transforms: chains of transforms to put after a pooling; "" is none.
         widths: numbers a vector may be cut to, by PCA, which orders directions by how much they hold.
         bits: 32 (float), 8 or 1 a number.
@@ -43,8 +54,10 @@ class Space:
     """
 
     models: tuple[str, ...]
-    layers: str | tuple[int, ...] = "all"
+    layers: str | tuple[int, ...] = "spread"
     mixes: tuple[str, ...] = ("LayerMean([1, -1])", "LayerMean([-2, -1])")
+    prompts: tuple[str, ...] = ("", "echo", "prompteol")
+    trained: tuple[str, ...] = ("ScalarMix(layer_norm=True)", "LayerAttention(8, epochs=5)")
     poolings: tuple[str, ...] = ("MeanPool()", "ClsPool()", "MaxPool()", "WeightedMeanPool()", "SifPool()")
     transforms: tuple[str, ...] = (
         "",
@@ -81,32 +94,88 @@ class Space:
 
     def for_words(self) -> Space:
         """The same space for items given as words, where a unit has a handful of tokens and no direction to whiten."""
-        poolings = ("MeanPool()", "ClsPool()", "LastPool()", "MaxPool()")
-        return replace(self, poolings=poolings, transforms=("", "Center()"), widths=(256, 128))
+        poolings, prompts = ("MeanPool()", "ClsPool()", "LastPool()", "MaxPool()"), ("", "echo")
+        return replace(self, poolings=poolings, prompts=prompts, transforms=("", "Center()"), widths=(256, 128))
 
     def encoders(self) -> list[Encoder]:
         """The models as encoder steps."""
         return [encoder(model) for model in self.models]
 
-    def strands(self) -> Iterator[Chain]:
-        """Every model × layer × pooling."""
-        for step in self.encoders():
-            for mix in self._mixes(step):
-                for pooling in self.poolings:
-                    yield chain(step, mix, pooling)
+    def sources(self) -> list[Source]:
+        """Every model × prompt: what needs a pass of its own."""
+        return [source for step in self.encoders() for source in self._prompted(step)]
 
-    def _mixes(self, step: Encoder) -> list[str]:
-        if step.depth == 0:
+    def strands(self) -> Iterator[Chain]:
+        """Every model × prompt × layer × pooling."""
+        for source in self.sources():
+            for mix in self._mixes(source):
+                for pooling in self.poolings_of(source):
+                    yield source.chain(mix, pooling)
+
+    def numbers(self, source: Source) -> list[int]:
+        """The single layers that are looked at."""
+        depth = source.encoder.depth
+        if self.layers == "all":
+            found = range(depth + 1)
+        elif self.layers == "spread":
+            found = sorted({round(depth * n / (SPREAD - 1)) for n in range(SPREAD)})
+        elif isinstance(self.layers, str):
+            raise RecipeError(f'layers is {self.layers!r}; expected numbers, "all" or "spread"')
+        else:
+            found = [int(number) for number in self.layers]
+        # an answer in one word is not there yet in the lower half
+        return [number for number in found if not source.answers or 2 * number >= depth]
+
+    def poolings_of(self, source: Source) -> Sequence[str]:
+        """Poolings that fit the source."""
+        if source.answers:
+            return ["LastPool()"]
+        if isinstance(source.encoder, Transformer) and source.encoder.host.is_decoder:
+            return [*(pooling for pooling in self.poolings if pooling not in ("ClsPool()", "LastPool()")), "LastPool()"]
+        return self.poolings
+
+    def _prompted(self, step: Encoder) -> list[Source]:
+        if not (isinstance(step, Transformer) and step.prompts is None and step.host.is_decoder):
+            return [Source(step)]
+        entries = [prompt.partition("|") for prompt in self.prompts]
+        return [
+            Source(clone(step).set_params(prompts=name.strip() or None), inside.strip()) for name, _, inside in entries
+        ]
+
+    def _mixes(self, source: Source) -> list[str]:
+        depth = source.encoder.depth
+        if depth == 0:
             return [""]
-        numbers = range(step.depth + 1) if self.layers == "all" else self.layers
-        singles = [f"Layer({int(n)})" for n in numbers]
         several: dict[tuple[tuple[int, float], ...], str] = {}
-        for text in [*singles, *self.mixes]:
+        for text in [*(f"Layer({n})" for n in self.numbers(source)), *self.mixes]:
             mix = parse_step(text)
             if not isinstance(mix, LayerMix):
                 raise RecipeError(f"{text} stands among the layers of the space, but it is no layer step")
-            several.setdefault(mix.mix(step.depth), text)
+            several.setdefault(mix.mix(depth), text)
         return list(several.values())
+
+
+@dataclass(frozen=True)
+class Source:
+    """What one pass reads: an encoder with its prompt, and steps inside it.
+
+    Attributes:
+        encoder: the encoder.
+        inside: text of the steps that change it while it runs; "" is none.
+    """
+
+    encoder: Encoder
+    inside: str = ""
+
+    @property
+    def answers(self) -> bool:
+        """Whether its prompt ends in words of its own, whose last token answers for the text."""
+        prompts = getattr(self.encoder, "prompts", None)
+        return isinstance(prompts, str) and prompts != "checkpoint" and template(prompts).answers
+
+    def chain(self, *texts: str) -> Chain:
+        """A recipe that begins with it."""
+        return chain(self.encoder, self.inside, *texts)
 
 
 def encoder(model: str) -> Encoder:

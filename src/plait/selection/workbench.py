@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from plait import plan
 from plait.bank import Bank
+from plait.chunks import common, refuse_chunks
 from plait.data.splits import Fold
 from plait.data.tasks import Judgements, Labels, Pairs, Part, Tags, Task, join, select
 from plait.evaluation.embedded import Embedded
@@ -18,8 +19,10 @@ from plait.evaluation.evaluators import Evaluator
 from plait.evaluation.scores import Score
 from plait.fusion.strategies import Weights
 from plait.items import unit_bounds
+from plait.plan import Lesson
 from plait.roles import Pooling, Quantiser
-from plait.step import Chain, Composite, Concat, walk
+from plait.step import Chain, Composite, Concat, Step, walk
+from plait.training.examples import triples
 from plait.types import Floats, Ints, Items, RecipeError, ranges
 
 FIT_ROWS = 20_000
@@ -38,6 +41,11 @@ class Vault:
     units: Ints | None
     passes: dict[str, plan.PassReport]
 
+    def chunk_units(self, recipe: Composite) -> Ints | None:
+        """``[N + 1]`` which rows are whose chunks; None for a recipe that cuts no documents."""
+        chunked = common((leaf.text for leaf in recipe.strands()), (report.chunked for report in self.passes.values()))
+        return chunked.units if chunked else None
+
     @classmethod
     def fill(
         cls,
@@ -50,6 +58,8 @@ class Vault:
         """Run the passes; poolings that learn token frequencies learn them from ``learn``, or from all documents."""
         leaves = [leaf for chain in strands for leaf in chain.strands()]
         learn = task.documents if learn is None else learn
+        if task.kind != "retrieval":
+            refuse_chunks(leaves, f"a {task.kind} task")
         tokens = {leaf.source: leaf.encoder.tokenize(learn) for leaf in {s.source: s for s in leaves}.values()}
         for leaf in leaves:
             leaf.pool.fit(tokens[leaf.source])  # type: ignore[attr-defined]
@@ -89,27 +99,35 @@ class Bench:
         if len(learn_units) > FIT_ROWS:
             learn_units = np.sort(rng.choice(learn_units, FIT_ROWS, replace=False))
         self._learn = learn_units
+        self._steps: dict[str, Step] = {}
         self._widths: dict[str, int] = {}
+        self._each: dict[str, float] = {}
         self._scores: dict[str, Score] = {}
         self._kept: OrderedDict[str, Embedded] = OrderedDict()
 
     def fitted(self, recipe: Composite) -> Composite:
-        """A copy of the recipe, its transforms fitted on the train rows (for retrieval: on the corpus)."""
+        """A copy of the recipe with the very steps that were fitted to score it."""
+        self.embed(recipe)
         copy: Composite = clone(recipe)
         for old, new in zip(walk(recipe), walk(copy), strict=True):
             if isinstance(old, Pooling):
                 new.set_state(old.state())
-        texts = [leaf.text for leaf in copy.strands()]
-        return copy.learn({text: _gather(self.vault.documents[text], self.unit_rows[self._learn]) for text in texts})
+            if isinstance(old, Chain) and isinstance(new, Chain):
+                for number in range(old.head, len(old.steps)):
+                    new.steps[number].set_state(self._steps[str(Chain(old.steps[: number + 1]))].state())
+        return copy
 
     def embed(self, recipe: Composite) -> Embedded:
         """Vectors of the bench's rows. A compressed recipe gives what its codes decode to; queries stay floats."""
         last = recipe.quantiser
         woven = self._woven(recipe if last is None else Chain(recipe.children()[:-1]))
         self._widths[str(recipe)] = woven.documents.shape[1]
+        self._each[str(recipe)] = 1.0 if woven.units is self.units or woven.units is None else float(
+            len(woven.documents) / max(1, len(woven.units) - 1)
+        )
         if not isinstance(last, Quantiser):
             return woven
-        quantiser = clone(last).fit(woven.documents[self._learn])
+        quantiser = self._steps[str(recipe)] = clone(last).fit(woven.documents[self._learned(woven)])
         return replace(woven, documents=quantiser.inverse_transform(quantiser.transform(woven.documents)))
 
     def _woven(self, recipe: Composite) -> Embedded:
@@ -123,19 +141,43 @@ class Bench:
     def _weave(self, recipe: Composite) -> Embedded:
         if isinstance(recipe, Chain) and len(recipe.steps) > recipe.head:
             before, step = self._woven(Chain(recipe.steps[:-1])), clone(recipe.steps[-1])
-            step.fit(before.documents[self._learn])
+            self._steps[str(recipe)] = self._teach(step, before, recipe.layers)
             queries = None if before.queries is None else step.transform(before.queries)
-            return Embedded(step.transform(before.documents), queries, self.units)
+            return Embedded(step.transform(before.documents), queries, before.units)
         if isinstance(recipe, Chain) and not isinstance(recipe.steps[0], Composite):
-            leaf = next(recipe.strands()).text
-            return Embedded(
-                _gather(self.vault.documents[leaf], self.unit_rows), self.vault.queries.get(leaf), self.units
-            )
+            documents = {leaf.text: self.vault.documents[leaf.text] for leaf in recipe.strands()}
+            queries = recipe.begin(self.vault.queries) if self.vault.queries else None
+            chunks = self.vault.chunk_units(recipe)
+            if chunks is not None:
+                return Embedded(recipe.begin(documents), queries, chunks)
+            return Embedded(_gather(recipe.begin(documents), self.unit_rows), queries, self.units)
         whole = recipe.steps[0] if isinstance(recipe, Chain) else recipe
         if not isinstance(whole, Concat):
             raise RecipeError(f"{whole} cannot be scored before it stands for one concatenation")
         parts = [part if isinstance(part, Composite) else Chain([part]) for part in whole.parts]
         return Embedded.concat([self._woven(part) for part in parts], whole.weights_)
+
+    def _teach(self, step: Step, before: Embedded, layers: int) -> Step:
+        """The step, fitted on train rows; one that is trained gets the train examples too."""
+        if not getattr(step, "learns", False):
+            fitted: Step = step.fit(before.documents[self._learned(before)])
+            return fitted
+        if before.units is not self.units:
+            raise RecipeError(f"{step} learns from examples of whole documents, but stands behind their chunks")
+        rows, examples = before.documents, self.fit
+        if isinstance(examples, Judgements) and before.queries is not None:
+            rows, examples = np.vstack([rows, before.queries]), triples(examples, offset=len(rows))  # type: ignore[assignment]
+        if isinstance(examples, Tags) and self.units is not None:
+            place = ranges(self.units[examples.rows], self.units[examples.rows + 1])
+            examples = Labels(place, tuple(tag for tags in examples.tags for tag in tags))
+        return Lesson(examples).teach(step, rows, layers)  # type: ignore[no-any-return]
+
+    def _learned(self, embedded: Embedded) -> Ints:
+        """Rows that transforms learn from; of chunks, which only retrieval has, a sample of those of all documents."""
+        if embedded.units is self.units:
+            return self._learn
+        count = len(embedded.documents)
+        return np.sort(np.random.default_rng(0).permutation(count)[:FIT_ROWS])
 
     def _keep(self, text: str, woven: Embedded) -> None:
         self._kept[text] = woven
@@ -165,6 +207,12 @@ class Bench:
             self.embed(recipe)
         return self._widths[str(recipe)]
 
+    def each(self, recipe: Composite) -> float:
+        """Vectors of one document (or word), on average: more than one where documents are cut into chunks."""
+        if str(recipe) not in self._each:
+            self.embed(recipe)
+        return self._each[str(recipe)]
+
 
 class Slice:
     """Some examples of a bench, for tasks that learn nothing: folds share every score instead of computing their own.
@@ -176,7 +224,7 @@ class Slice:
 
     def __init__(self, bench: Bench, positions: Ints) -> None:
         self.bench, self.positions = bench, positions
-        self.width, self.fitted = bench.width, bench.fitted
+        self.width, self.each, self.fitted = bench.width, bench.each, bench.fitted
 
     def score(self, recipe: Composite) -> Score:
         """As in `Bench`."""
@@ -196,7 +244,7 @@ class Slice:
 
 
 def _sum(a: plan.PassReport, b: plan.PassReport) -> plan.PassReport:
-    numbers = {name: getattr(a, name) + getattr(b, name) for name in vars(a) if name != "source"}
+    numbers = {name: getattr(a, name) + getattr(b, name) for name in vars(a) if name not in ("source", "chunked")}
     return replace(a, **numbers)
 
 

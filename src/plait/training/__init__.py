@@ -6,13 +6,17 @@ from plait._lazy import exports
 
 if TYPE_CHECKING:
     from plait.training.contrast import InfoNCE as InfoNCE
+    from plait.training.examples import Triples as Triples
+    from plait.training.examples import triples as triples
     from plait.training.loop import History as History
     from plait.training.loop import Schedule as Schedule
     from plait.training.loop import train as train
-    from plait.training.examples import Triples as Triples
-    from plait.training.examples import triples as triples
+    from plait.training.pruning import GradualPruning as GradualPruning
+    from plait.training.word_prediction import DefinitionLoss as DefinitionLoss
 
 NAMES = {
+    "DefinitionLoss": "plait.training.word_prediction",
+    "GradualPruning": "plait.training.pruning",
     "History": "plait.training.loop",
     "InfoNCE": "plait.training.contrast",
     "Schedule": "plait.training.loop",
