@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,10 +11,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from plait.data.tasks import Labels
+from plait.evaluation import probing_tasks
 from plait.types import Floats
 
-LENGTH_BINS = (0, 8, 12, 16, 21, 28)
-"""Lower edges of the classes of sentence length, in words: about a sixth of the treebank each."""
+PROBES = {"length": "SentLen", "tense": "Tense", "subject number": "SubjNum"}
 
 
 class Split(NamedTuple):
@@ -32,29 +32,14 @@ class Split(NamedTuple):
 
 def treebank(path: Path) -> dict[str, Split]:
     """Sentence length, tense of the root verb and number of its subject, from a CoNLL-U file."""
-    found: dict[str, Split] = {name: Split([], []) for name in ("length", "tense", "subject number")}
-    for block in gzip.decompress(path.read_bytes()).decode().strip().split("\n\n"):
-        lines = block.split("\n")
-        text = next(line[9:] for line in lines if line.startswith("# text = "))
-        words = [line.split("\t") for line in lines if line[:1].isdigit()]
-        words = [word for word in words if word[0].isdigit()]
-        root = next(word for word in words if word[7] == "root")
-        subject = next((word for word in words if word[6] == root[0] and word[7] == "nsubj"), None)
-        labels = {
-            "length": str(int(np.searchsorted(LENGTH_BINS, len(words), side="right"))),
-            "tense": _feature(root, "Tense") if root[3] == "VERB" else None,
-            "subject number": _feature(subject, "Number") if subject else None,
-        }
-        for name, label in labels.items():
-            if label:
-                found[name].texts.append(text)
-                found[name].labels.append(label)
+    made = zip(PROBES, probing_tasks(path, probes=list(PROBES.values())), strict=True)
+    found: dict[str, Split] = {}
+    for name, task in made:
+        labels = task.parts["all"]
+        assert isinstance(labels, Labels)
+        texts = [str(task.documents[row]) for row in labels.rows.tolist()]
+        found[name] = Split(texts, [str(label) for label in labels.labels])
     return found
-
-
-def _feature(word: Sequence[str], name: str) -> str | None:
-    features = dict(part.split("=", 1) for part in word[5].split("|") if "=" in part)
-    return features.get(name)
 
 
 def accuracy(train: Floats, labels: Sequence[str], held_out: Floats, gold: Sequence[str]) -> float:

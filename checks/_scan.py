@@ -15,7 +15,7 @@ from plait.encoders.transformer import Transformer
 from plait.layers.single import Layer
 from plait.plan import run
 from plait.roles import Pooling
-from plait.step import unit_rows
+from plait.step import Step, unit_rows
 from plait.types import Floats, ModelError
 
 Pair = tuple[str, str, float]
@@ -50,20 +50,24 @@ class Scan:
     """Vectors of unique texts for every layer and pooling asked for.
 
     Args:
-        encoder: the host.
+        encoder: the host, with what is done inside it.
         texts: what to encode; equal ones are encoded once.
         poolings: by the name they are asked for with.
         layers: which layers.
+
+    Attributes:
+        report: what the one pass did.
     """
 
     def __init__(
-        self, encoder: Transformer, texts: Sequence[str], poolings: Mapping[str, Pooling], layers: Sequence[int]
+        self, encoder: Step, texts: Sequence[str], poolings: Mapping[str, Pooling], layers: Sequence[int]
     ) -> None:
         unique = list(dict.fromkeys(texts))
         self.row = {text: number for number, text in enumerate(unique)}
         chains = {(name, layer): encoder | Layer(layer) | pool for name, pool in poolings.items() for layer in layers}
         strands = {key: next(chain.strands()) for key, chain in chains.items()}
-        vectors, _ = run(strands.values(), unique)
+        vectors, reports = run(strands.values(), unique)
+        (self.report,) = reports.values()
         self._vectors = {key: vectors[strand.text] for key, strand in strands.items()}
 
     def of(self, pooling: str, layer: int, texts: Sequence[str]) -> Floats:

@@ -11,8 +11,8 @@ from pathlib import Path
 DOCS = Path(__file__).parents[1] / "docs" / "reference"
 FRAME = ("types", "step", "notation", "roles", "recipe", "plan", "bank")
 ROOMS = (
-    "data", "encoders", "layers", "pooling", "transforms", "fusion", "compression", "evaluation", "analysis", "store",
-    "selection", "papers",
+    "data", "training", "prompting", "encoders", "layers", "pooling", "transforms", "fusion", "compression", "words",
+    "evaluation", "analysis", "store", "selection", "papers",
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny import write_bert, write_table
+from tests.tiny import write_bert, write_decoder, write_table
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +16,18 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_experts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a random causal mixture of experts: 3 blocks of 4 experts, 16 wide."""
+    return write_decoder(tmp_path_factory.mktemp("tiny_experts"), "MixtralForCausalLM")
+
+
+@pytest.fixture(scope="session")
 def tiny_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a random static table, 16 wide, laid out as model2vec does."""
     return write_table(tmp_path_factory.mktemp("tiny_table"))
+
+
+@pytest.fixture(scope="session", params=["LlamaForCausalLM", "Gemma3ForCausalLM"])
+def tiny_decoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a random causal model: 3 layers, 16 wide, 128 positions; one kind has a sliding window of 16."""
+    return write_decoder(tmp_path_factory.mktemp("tiny_decoder"), request.param)

@@ -7,7 +7,7 @@ import string
 from pathlib import Path
 
 import numpy as np
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 SENTENCES = [
     "The quick brown fox jumps over the lazy dog.",
@@ -63,6 +63,64 @@ def write_bert(folder: Path) -> Path:
         sep_token="[SEP]",
         mask_token="[MASK]",
         model_max_length=64,
+    ).save_pretrained(folder)
+    return folder
+
+
+EXPERTS: dict[str, dict[str, int]] = {
+    "MixtralForCausalLM": {"num_local_experts": 4, "num_experts_per_tok": 2},
+    "OlmoeForCausalLM": {"num_experts": 5, "num_experts_per_tok": 2},
+    "Qwen2MoeForCausalLM": {
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 8,
+        "shared_expert_intermediate_size": 8,
+        "decoder_sparse_step": 2,
+    },
+}
+"""Settings of mixtures of experts; of the last kind only every second block has experts."""
+
+
+def write_decoder(folder: Path, architecture: str = "LlamaForCausalLM") -> Path:
+    """A random causal model: 3 layers, 16 wide, 128 positions; byte pairs, <s> in front, two tokens no text uses."""
+    import torch
+    import transformers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    specials = ["<s>", "</s>", "<pad>", "<unused0>", "<unused1>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=360, special_tokens=specials, initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(SENTENCES, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    model = getattr(transformers, architecture)
+    local = {"sliding_window": 16, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}
+    config = model.config_class(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        max_position_embeddings=128,
+        initializer_range=0.2,
+        pad_token_id=2,
+        **(local if "Gemma3" in architecture else EXPERTS.get(architecture, {})),
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model(config).save_pretrained(folder)
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        additional_special_tokens=["<unused0>", "<unused1>"],
+        model_max_length=128,
     ).save_pretrained(folder)
     return folder
 

@@ -34,7 +34,8 @@ GAIN, MOVED = 2.0, 0.02
 """Points that the mix must bring on average, and how far a weight must leave the uniform mix: both from the card."""
 SENTENCES, DEV, BATCH, EVERY, GOAL = 3000, 300, 32, 8, 0.85
 """Fine-tuning: sentences of one epoch, dev sentences, batch, steps between two looks at dev, accuracy to reach."""
-SPARSITY, FLOOR = (0.6, 0.8), 0.6
+SPARSITY, FLOOR = 0.8, 0.6
+"""Share of weights pruned away, and the accuracy below which a run has diverged."""
 
 
 def check(data: Path) -> Outcome:
@@ -78,8 +79,8 @@ def check(data: Path) -> Outcome:
             **tuned,
         },
         note="The same logistic regression reads the mix and the last layer; the mix is trained before it, with a "
-        "linear head that is thrown away. Importance is weight times mean length of a layer's vectors. The pruned runs are "
-        "recorded, not claimed: one run a sparsity, 60 % and 80 %.",
+        "linear head that is thrown away. Importance is weight times mean length of a layer's vectors. Pruned runs are "
+        "recorded, not claimed: one each, of half an epoch.",
     )
 
 
@@ -239,17 +240,17 @@ def _tuning(data: Path) -> tuple[list[Claim], dict[str, float]]:
         "SST-2: mean accuracy at the end, mix": 100 * float(np.mean([a for _, a in steps[True]])),
         "SST-2: mean accuracy at the end, last layer": 100 * float(np.mean([a for _, a in steps[False]])),
     }
-    for sparsity in SPARSITY:
-        for mix, name in ((True, "mix"), (False, "last layer")):
-            model = _Classifier(host, mix, SEEDS[0])
-            blocks = [m for m in model.model.encoder.modules() if isinstance(m, nn.Linear)]
-            pruning = GradualPruning(blocks, sparsity)
-            _, accuracy = _tune(model, train, dev, SEEDS[0], pruning.step)
-            figures[f"SST-2 pruned to {sparsity:.0%}, {name}"] = 100 * accuracy
-            figures[f"SST-2 pruned to {sparsity:.0%}, {name}: diverged"] = float(accuracy < FLOOR)
+    half = train.take(torch.arange(SENTENCES // 2))
+    for mix, name in ((True, "mix"), (False, "last layer")):
+        model = _Classifier(host, mix, SEEDS[0])
+        blocks = [m for m in model.model.encoder.modules() if isinstance(m, nn.Linear)]
+        _, accuracy = _tune(model, half, dev, SEEDS[0], GradualPruning(blocks, SPARSITY).step)
+        figures[f"SST-2 pruned to {SPARSITY:.0%}, {name}"] = 100 * accuracy
+        figures[f"SST-2 pruned to {SPARSITY:.0%}, {name}: diverged"] = float(accuracy < FLOOR)
+    slowest = len(train.labels) // BATCH + 1
     claim = Claim(
         "tuned with a mix, SST-2 dev accuracy reaches 85 % in no more steps (signs turned)",
-        means[True] <= means[False],
+        means[True] <= means[False] <= slowest,
         -means[True],
         -means[False],
         0.0,

@@ -31,16 +31,25 @@ if TYPE_CHECKING:
     from plait.data.reading import read as read
     from plait.encoders.static import StaticTable as StaticTable
     from plait.encoders.transformer import Transformer as Transformer
+    from plait.fusion.average import Average as Average
     from plait.fusion.search import ConcatSearch as ConcatSearch
+    from plait.layers.attention import LayerAttention as LayerAttention
+    from plait.layers.concat import ConcatLayers as ConcatLayers
     from plait.layers.mean import LayerMean as LayerMean
+    from plait.layers.router import RouterWeights as RouterWeights
+    from plait.layers.scalar_mix import ScalarMix as ScalarMix
     from plait.layers.single import Layer as Layer
+    from plait.pooling.attention import AttentionPool as AttentionPool
     from plait.pooling.frequency import SifPool as SifPool
     from plait.pooling.maximum import MaxPool as MaxPool
     from plait.pooling.mean import MeanPool as MeanPool
     from plait.pooling.mean import WeightedMeanPool as WeightedMeanPool
     from plait.pooling.power_mean import PowerMeanPool as PowerMeanPool
+    from plait.pooling.set_sums import ExpSetPool as ExpSetPool
+    from plait.pooling.set_sums import PowerSetPool as PowerSetPool
     from plait.pooling.single import ClsPool as ClsPool
     from plait.pooling.single import LastPool as LastPool
+    from plait.pooling.spans import SpanPool as SpanPool
     from plait.prompting.prepending import TokenPrepending as TokenPrepending
     from plait.recipe import load as load
     from plait.recipe import parse as parse
@@ -52,9 +61,11 @@ if TYPE_CHECKING:
     from plait.transforms.attention_temperature import AttentionTemperature as AttentionTemperature
     from plait.transforms.center import Center as Center
     from plait.transforms.clip_outliers import ClipOutliers as ClipOutliers
+    from plait.transforms.linear_map import LinearMap as LinearMap
     from plait.transforms.normalize import Normalize as Normalize
     from plait.transforms.principal import AllButTheTop as AllButTheTop
     from plait.transforms.principal import Pca as Pca
+    from plait.transforms.standardize import Standardize as Standardize
     from plait.transforms.truncate import Truncate as Truncate
     from plait.transforms.whitening import Whitening as Whitening
 

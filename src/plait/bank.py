@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -71,14 +71,15 @@ class Shelf:
         """Whether the strand is there, whole."""
         return self._path(strand).exists()
 
-    def get(self, strand: str) -> Floats:
-        """``[U, D]`` the strand's vectors, memory-mapped and read-only."""
+    def get(self, strand: str, rows: int | None = None) -> Floats:
+        """``[U, D]`` the strand's vectors, memory-mapped and read-only; ``rows`` is U where it is not the shelf's."""
         try:
             vectors: Floats = np.load(self._path(strand), mmap_mode="r", allow_pickle=False)
         except ValueError as error:
             raise DataError(f"{self._path(strand)} is damaged ({error}): delete it") from error
-        if len(vectors) != self.rows:
-            raise DataError(f"{self._path(strand)} holds {len(vectors)} vectors, {self.rows} were expected: delete it")
+        expected = self.rows if rows is None else rows
+        if len(vectors) != expected:
+            raise DataError(f"{self._path(strand)} holds {len(vectors)} vectors, {expected} were expected: delete it")
         return vectors
 
     @property
@@ -97,16 +98,17 @@ class Shelf:
                 log.unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def writer(self, dims: dict[str, int], plan: str) -> Iterator[Writer]:
+    def writer(self, dims: dict[str, int], plan: str, rows: Mapping[str, int] | None = None) -> Iterator[Writer]:
         """Open a pass that fills several strands at once; they become whole when the block ends without an error.
 
         Args:
             dims: width of each strand to write.
             plan: key of the batch plan; a log of another plan is not resumed.
+            rows: vectors of the strands that have another number of them than the shelf.
         """
         with _locked(self.folder / ".lock"):
             key = digest(plan, *sorted(dims))
-            writer = Writer(self, dims, self.folder / f"{key}.log")
+            writer = Writer(self, dims, self.folder / f"{key}.log", rows)
             try:
                 yield writer
             finally:
@@ -129,15 +131,15 @@ class Writer:
 
     encoded = 0
 
-    def __init__(self, shelf: Shelf, dims: dict[str, int], log: Path) -> None:
+    def __init__(self, shelf: Shelf, dims: Mapping[str, int], log: Path, rows: Mapping[str, int] | None = None) -> None:
         self.log = log
+        shapes = {strand: ((rows or {}).get(strand, shelf.rows), width) for strand, width in dims.items()}
         self.done: set[int] = self._read_log() if all(shelf._part(s).exists() for s in dims) else set()
         self._parts: dict[str, np.memmap] = {}
         mode = "r+" if self.done else "w+"
         if mode == "w+":
-            _reserve(shelf.folder, shelf.rows * sum(dims.values()) * 4)
-        for strand, width in dims.items():
-            shape = (shelf.rows, width)
+            _reserve(shelf.folder, sum(count * width for count, width in shapes.values()) * 4)
+        for strand, shape in shapes.items():
             self._parts[strand] = np.lib.format.open_memmap(shelf._part(strand), mode, np.float32, shape)
         self._log = log.open("a" if self.done else "w")
         self._log.write(json.dumps({"boot": _boot()}) + "\n")

@@ -2,21 +2,50 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TypeVar
+
 import numpy as np
 
-from plait.types import DataError, Floats, Ints, Items, ranges
+from plait.types import DataError, Ints, Items, ranges
+
+Rows = TypeVar("Rows", bound=np.ndarray)
 
 
-def expand(values: Floats, unique: Items, items: Items) -> Floats:
-    """Rows of the unique items, repeated for all items."""
-    if len(unique) == len(items):
-        return values
-    place = {item: number for number, item in enumerate(unique)}
-    numbers = np.array([place[item] for item in items], np.int64)
-    bounds = unit_bounds(unique)
-    if bounds is None:
-        return values[numbers]
-    return values[ranges(bounds[numbers], bounds[numbers + 1])]
+@dataclass(frozen=True, eq=False)
+class Expansion:
+    """Which rows of unique items make up those of all items.
+
+    Attributes:
+        numbers: ``[N]`` the unique item that each item is; None where all are unique.
+        bounds: rows of each unique item, as in `unit_bounds`.
+    """
+
+    numbers: Ints | None
+    bounds: Ints | None
+
+    @classmethod
+    def of(cls, unique: Items, items: Items, bounds: Ints | None) -> Expansion:
+        """From the unique items to all of them."""
+        if len(unique) == len(items):
+            return cls(None, bounds)
+        place = {item: number for number, item in enumerate(unique)}
+        return cls(np.array([place[item] for item in items], np.int64), bounds)
+
+    def __call__(self, rows: Rows) -> Rows:
+        """Rows of all items."""
+        if self.numbers is None:
+            return rows
+        if self.bounds is None:
+            return rows[self.numbers]  # type: ignore[return-value]
+        return rows[ranges(self.bounds[self.numbers], self.bounds[self.numbers + 1])]  # type: ignore[return-value]
+
+    @property
+    def units(self) -> Ints | None:
+        """Rows of each item, as in `unit_bounds`."""
+        if self.numbers is None or self.bounds is None:
+            return self.bounds
+        return np.concatenate([[0], np.cumsum(np.diff(self.bounds)[self.numbers])])
 
 
 def check_items(items: Items) -> None:

@@ -17,10 +17,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from plait.bank import Bank, digest
+from plait.chunks import Chunked, cuts
 from plait.types import Floats, Ints, Items, States, Tokens, ranges
 
 Progress = Callable[[str, int, int], None]
 """Called with a label, tokens done and tokens in all."""
+
+SHARED_COST = 8
+"""How many shared tokens cost as much as one that is run."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +64,15 @@ class EncoderLike(Protocol):
     @property
     def width(self) -> int: ...
     @property
+    def router_width(self) -> int: ...
+    @property
     def budget(self) -> int: ...
     @property
     def fingerprint(self) -> str: ...
     def asked(self, role: str) -> EncoderLike: ...
     def tokenize(self, items: Items) -> Tokens: ...
+    def spanned(self, items: Items) -> Tokens: ...
+    def shared(self, tokens: Tokens) -> int: ...
     def states(self, tokens: Tokens, layers: tuple[int, ...]) -> States: ...
 
 
@@ -75,7 +83,11 @@ class ChangeLike(Protocol):
 
 
 class PoolLike(Protocol):
-    """What the pass asks of a pooling: ``weights`` when it is linear, ``pool`` otherwise."""
+    """What the pass asks of a pooling: ``weights`` when it is linear, ``pool`` otherwise.
+
+    One that cuts documents into chunks also has ``chunked(tokens, items)``, which gives `plait.chunks.Chunked`: the
+    same ids with other units.
+    """
 
     linear: bool
 
@@ -93,6 +105,7 @@ class Strand:
         pooling: fingerprint of the pooling, with what it has learned.
         source: text of the encoder with its changes; strands of one source share a pass.
         mix: (layer, weight) pairs.
+        chunked: the units that it pools, where they are not the encoder's own.
     """
 
     text: str
@@ -102,21 +115,33 @@ class Strand:
     changes: tuple[ChangeLike, ...] = field(compare=False)
     mix: tuple[tuple[int, float], ...] = field(compare=False)
     pool: PoolLike = field(compare=False)
+    chunked: Chunked | None = field(compare=False, default=None)
 
     @property
     def key(self) -> str:
         """Vectors are banked under it."""
-        return digest(self.text, self.pooling)
+        if self.chunked is None:
+            return digest(self.text, self.pooling)
+        tokens = self.chunked.tokens  # what a function cut is known by where it cut, not by its name
+        return digest(self.text, self.pooling, *(a.tobytes() for a in (tokens.index, tokens.bounds, tokens.units)))
 
     @property
     def width(self) -> int:
         """Numbers in one of its vectors."""
-        return self.pool.width(self.encoder.width)
+        return self.pool.width(self.encoder.router_width if self.of_routers else self.encoder.width)
+
+    @property
+    def of_routers(self) -> bool:
+        """Whether it pools routers' weights instead of states."""
+        return self.mix[0][0] < 0
 
 
 @dataclass
 class PassReport:
-    """What the passes behind some vectors did: ``items`` asked for, ``encoded`` through the forward pass, ever."""
+    """What the passes behind some vectors did: ``items`` asked for, ``encoded`` through the forward pass, ever.
+
+    ``chunked`` holds the chunks of each strand that pools some, by its text.
+    """
 
     source: str
     items: int
@@ -126,13 +151,19 @@ class PassReport:
     cut_tokens: int
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    chunked: dict[str, Chunked] = field(default_factory=dict, repr=False)
 
 
-def plan_batches(tokens: Tokens, budget: int) -> list[Ints]:
+def plan_batches(tokens: Tokens, budget: int, shared: int = 0) -> list[Ints]:
     """Split items into batches of at most ``budget`` padded tokens, longest first.
 
     The order depends on the items' content alone, never on the order in which they came, so that a shuffled input meets
     the same neighbours and gets the same vectors. An item longer than the budget is a batch by itself.
+
+    Args:
+        tokens: of all items.
+        budget: padded tokens in a batch.
+        shared: tokens at the start of every item that a batch runs once; see `batch_cost`.
 
     Returns:
         Arrays of row numbers; items without a token are in none of them.
@@ -146,22 +177,27 @@ def plan_batches(tokens: Tokens, budget: int) -> list[Ints]:
     order = order[: np.count_nonzero(lengths)]
     batches, start, sorted_lengths = [], 0, lengths[order].tolist()
     while start < len(order):
-        stop = start + max(1, budget // sorted_lengths[start])
+        stop = start + max(1, budget // batch_cost(sorted_lengths[start], shared))
         batches.append(order[start:stop])
         start = stop
     return batches
 
 
+def batch_cost(length: int, shared: int) -> int:
+    """Tokens that an item of that length counts for in a batch; a shared one is still copied and attended to."""
+    return length - shared + -(-shared // SHARED_COST)
+
+
 def reduce_states(states: States, strands: Sequence[Strand]) -> dict[str, Floats]:
     """Pool one batch for every strand: ``{strand.text: [U, D]}``."""
     tokens = states.tokens
-    linear = {s.pooling: s.pool for s in strands if s.pool.linear}
+    linear = {s.pooling: s.pool for s in strands if s.pool.linear and not s.of_routers}
     numbers = {key: number for number, key in enumerate(linear)}
     pooled = states.weighted(np.stack([pool.weights(tokens) for pool in linear.values()])) if linear else None
     plane = {layer: number for number, layer in enumerate(states.layers)}
     out: dict[str, Floats] = {}
     for strand in strands:
-        if pooled is not None and strand.pool.linear:
+        if pooled is not None and strand.pooling in linear and not strand.of_routers:
             out[strand.text] = _mix(strand.mix, lambda n, k=numbers[strand.pooling]: pooled[plane[n], k])  # type: ignore[misc]
         else:
             out[strand.text] = strand.pool.pool(_mix(strand.mix, states.layer), tokens)
@@ -182,7 +218,7 @@ def run(
         items: unique texts, or sentences as tuples of words.
         bank: where vectors are kept and found again; None keeps them in memory.
         progress: called as the pass goes on.
-        role: "query" or "document"; an encoder may read the two differently.
+        role: "query" or "document"; an encoder may read the two differently, and queries are never cut into chunks.
 
     Returns:
         ``{strand.text: [U, D]}`` and ``{source: PassReport}``.
@@ -195,15 +231,27 @@ def run(
     for source, strands_of in groups.items():
         encoder = next(iter(strands_of.values())).encoder.asked(role)
         group = {text: replace(strand, encoder=encoder) for text, strand in strands_of.items()}
-        tokens = encoder.tokenize(items)
+        cutting = [strand for strand in group.values() if role != "query" and cuts(strand.pool)]
+        tokens = encoder.spanned(items) if cutting else encoder.tokenize(items)
+        group |= _chunked(cutting, tokens, items)
         cut = tokens.cut > 0
         report = PassReport(source, len(items), 0, int(tokens.lengths.sum()), int(cut.sum()), int(tokens.cut.sum()))
+        report.chunked = {text: strand.chunked for text, strand in group.items() if strand.chunked}
         wall, cpu = time.monotonic(), time.process_time()
         given = _banked if bank else _in_memory
         vectors |= given(bank, items, tokens, group, report, progress)  # type: ignore[arg-type]
         report.seconds, report.cpu_seconds = time.monotonic() - wall, time.process_time() - cpu
         reports[source] = report
     return vectors, reports
+
+
+def _chunked(strands: Sequence[Strand], tokens: Tokens, items: Items) -> dict[str, Strand]:
+    """The strands, with the chunks that their poolings cut; equal poolings share them."""
+    found: dict[str, Chunked] = {}
+    for strand in strands:
+        if strand.pooling not in found:
+            found[strand.pooling] = strand.pool.chunked(tokens, items)  # type: ignore[attr-defined]
+    return {strand.text: replace(strand, chunked=found[strand.pooling]) for strand in strands}
 
 
 def token_states(strand: Strand, items: Items, bank: Bank | None = None, progress: Progress | None = None) -> States:
@@ -260,19 +308,21 @@ def _banked(
 ) -> dict[str, Floats]:
     encoder = next(iter(group.values())).encoder
     shelf = bank.shelf(digest(report.source, encoder.fingerprint), items, rows=len(tokens.bounds) - 1)
+    rows = {s.key: _units(s, tokens) for s in group.values() if s.chunked}
     missing = {s.key: s for s in group.values() if not shelf.has(s.key)}
     if missing:
-        with shelf.writer({key: strand.width for key, strand in missing.items()}, plan=str(encoder.budget)) as writer:
+        widths = {key: strand.width for key, strand in missing.items()}
+        with shelf.writer(widths, plan=f"{encoder.budget} {encoder.shared(tokens)}", rows=rows) as writer:
             _forward(tokens, missing, writer.write, report, progress, writer.done, writer.commit)
             writer.encoded = report.encoded
     report.encoded = shelf.encoded
-    return {text: shelf.get(strand.key) for text, strand in group.items()}
+    return {text: shelf.get(strand.key, rows.get(strand.key)) for text, strand in group.items()}
 
 
 def _in_memory(
     bank: None, items: Items, tokens: Tokens, group: Mapping[str, Strand], report: PassReport, progress: Progress | None
 ) -> dict[str, Floats]:
-    out = {text: np.zeros((len(tokens.bounds) - 1, strand.width), np.float32) for text, strand in group.items()}
+    out = {text: np.zeros((_units(strand, tokens), strand.width), np.float32) for text, strand in group.items()}
 
     def write(text: str, rows: Ints, values: Floats) -> None:
         out[text][rows] = values
@@ -293,24 +343,41 @@ def _forward(
     """Run every batch that is not done through the encoder and hand each strand its rows."""
     first = next(iter(group.values()))
     layers = tuple(sorted({layer for strand in group.values() for layer, _ in strand.mix}))
+    views = _views(group, tokens)
     seen = 0
     report.encoded = int(np.count_nonzero(tokens.lengths == 0))
     with contextlib.ExitStack() as stack:
         for change in first.changes:
             stack.enter_context(change.change(first.encoder))
-        for number, rows in enumerate(plan_batches(tokens, first.encoder.budget)):
+        for number, rows in enumerate(plan_batches(tokens, first.encoder.budget, first.encoder.shared(tokens))):
             batch = tokens.take(rows)
             seen += len(batch.ids)
             if number not in done:
                 states = first.encoder.states(batch, layers)
-                unit_rows = _unit_rows(tokens, rows)
-                values = reduce_states(states, list(group.values()))
-                for name, strand in group.items():
-                    write(name, unit_rows, values[strand.text])
+                for view, names in views:
+                    seen_as = states if view is tokens else states.over(view.take(rows))
+                    values = reduce_states(seen_as, [group[name] for name in names])
+                    unit_rows = _unit_rows(view, rows)
+                    for name in names:
+                        write(name, unit_rows, values[group[name].text])
                 commit(number)
             report.encoded += len(rows)
             if progress:
                 progress(report.source, seen, report.tokens)
+
+
+def _views(group: Mapping[str, Strand], tokens: Tokens) -> list[tuple[Tokens, list[str]]]:
+    """Names of the strands, by the units that they pool."""
+    found: dict[int, tuple[Tokens, list[str]]] = {}
+    for name, strand in group.items():
+        view = strand.chunked.tokens if strand.chunked else tokens
+        found.setdefault(id(view), (view, []))[1].append(name)
+    return list(found.values())
+
+
+def _units(strand: Strand, tokens: Tokens) -> int:
+    """How many vectors a strand gives."""
+    return len((strand.chunked.tokens if strand.chunked else tokens).bounds) - 1
 
 
 def _unit_rows(tokens: Tokens, rows: Ints) -> Ints:

@@ -122,10 +122,11 @@ def save(recipe: Composite, folder: str | Path, card: Mapping[str, object] | Non
         card: measured numbers for the model card, by name.
 
     Raises:
-        RecipeError: if ``folder`` exists and holds something else than a saved recipe.
+        RecipeError: if ``folder`` exists and holds something else than a saved recipe, or the recipe has no text form.
     """
     from safetensors.numpy import save as to_bytes
 
+    _check_text(recipe)
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not (folder / "recipe.txt").exists():
         raise RecipeError(f"{folder} exists and holds no saved recipe; choose another folder")
@@ -189,6 +190,17 @@ def load(where: str | Path) -> Composite:
             f"was saved, {recipe.fingerprint} is what {recipe} has here; find or fit it again"
         )
     return recipe
+
+
+def _check_text(recipe: Composite) -> None:
+    """Refuse a recipe that could not be read again."""
+    try:
+        parse(str(recipe))
+    except RecipeError as error:
+        raise RecipeError(
+            f"{recipe} cannot be saved: a part of it, such as a Python function, cannot be written as text; "
+            'give that part as a value, e.g. SpanPool("sentences:5")'
+        ) from error
 
 
 def _card(recipe: Composite, numbers: Mapping[str, object]) -> str:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from plait.step import Step
-from plait.types import Codes, Floats, Items, RecipeError, States, Tokens, Vectors
+from plait.types import Codes, Floats, Items, ModelError, RecipeError, States, Tokens, Vectors
 
 ROLES = ("query", "document")
 """What a text may be in retrieval; an encoder may put another prompt before each."""
@@ -33,6 +33,14 @@ class Encoder(Step):
         """D, numbers in one state."""
 
     @property
+    def router_width(self) -> int:
+        """Numbers in the routers' weights of one token; for hosts with a mixture of experts."""
+        raise ModelError(
+            f"{self} has no experts to choose from, and RouterWeights nothing to read: take a mixture-of-experts "
+            "host, such as Mixtral, OLMoE or Qwen2-MoE, or leave RouterWeights out"
+        )
+
+    @property
     @abstractmethod
     def depth(self) -> int:
         """Number of the last layer; layer 0 is the embedding output."""
@@ -46,9 +54,17 @@ class Encoder(Step):
     def tokenize(self, items: Items) -> Tokens:
         """Ids of every item and which of them each unit pools."""
 
+    def spanned(self, items: Items) -> Tokens:
+        """As `tokenize`, with `Tokens.spans`; for encoders whose tokens see each other."""
+        raise RecipeError(f"{self} does not tell where its tokens stand in a text; take a Transformer to pool spans")
+
     @abstractmethod
     def states(self, tokens: Tokens, layers: tuple[int, ...]) -> States:
         """States of one batch; layers above the deepest one asked for are not run."""
+
+    def shared(self, tokens: Tokens) -> int:
+        """How many tokens at the start are the same for all items, and run once for a whole batch."""
+        return 0
 
     def asked(self, role: str) -> Encoder:
         """The encoder as it reads texts of this role; by default it reads all alike."""

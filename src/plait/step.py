@@ -16,9 +16,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from plait import plan
+from plait import chunks, plan
 from plait.bank import Bank, digest
-from plait.items import check_items, expand, unit_bounds
+from plait.items import Expansion, check_items, unit_bounds
 from plait.notation import same, written_number, written_value
 from plait.types import Codes, Floats, Items, RecipeError, States, Vectors
 
@@ -128,13 +128,14 @@ class Composite(Step):
             bank: where vectors are kept and found again, and where a training that was killed goes on from.
             progress: called as passes and trainings go on.
         """
-        lesson = plan.Lesson(y, progress, bank and bank.folder)
+        lesson = plan.Lesson(y, progress, bank.folder if bank else None)
         for strand in self.strands():
             if getattr(strand.pool, "learns", False):
                 lesson.teach(strand.pool, plan.token_states(strand, X, bank, progress))
             else:
                 strand.pool.fit(strand.encoder.tokenize(X))  # type: ignore[attr-defined]
-        vectors, _ = plan.run(self.strands(), X, bank, progress)
+        vectors, reports = plan.run(self.strands(), X, bank, progress)
+        chunks.common(vectors, (report.chunked for report in reports.values()))
         return self.learn(vectors, lesson)
 
     def transform(self, X: Items) -> Any:
@@ -159,14 +160,15 @@ class Composite(Step):
         if self.gives not in (Vectors, Codes):
             raise RecipeError(f"{self} gives {self.gives.__name__}; end it with a pooling to encode")
         unique = list(dict.fromkeys(items))
-        vectors, _ = plan.run(self.strands(), unique, bank, progress, role)
-        given = {text: expand(values, unique, items) for text, values in vectors.items()}
-        units = unit_bounds(items)
-        values = self.weave(given)
+        vectors, reports = plan.run(self.strands(), unique, bank, progress, role)
+        chunked = chunks.common(vectors, (report.chunked for report in reports.values()))
+        expand = Expansion.of(unique, items, chunked.units if chunked else unit_bounds(unique))
+        values = self.weave({text: expand(rows) for text, rows in vectors.items()})
+        spans = expand(chunked.spans) if chunked else None
         last = self.quantiser
         if last is not None:
-            return Codes(values, last, units, self.fingerprint)
-        return Vectors(values, units, self.fingerprint)
+            return Codes(values, last, expand.units, self.fingerprint, spans)
+        return Vectors(values, expand.units, self.fingerprint, spans)
 
     @property
     def quantiser(self) -> Step | None:

@@ -7,8 +7,9 @@ Ragged data is always a flat array with offsets, never padded.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 Floats: TypeAlias = NDArray[np.float32]
 Ints: TypeAlias = NDArray[np.int64]
 Text: TypeAlias = "str | tuple[str, ...]"
+ROUTER_PROBS, ROUTER_LOGITS = -1, -2
+"""Numbers that stand for the routers' weights where a layer's number stands: probabilities, and their logits."""
 Items: TypeAlias = Sequence[Text]
 """Inputs: texts, or sentences already split into words (a tuple of str). One kind in one call."""
 
@@ -67,6 +70,9 @@ class Tokens:
         bounds: ``[U + 1]`` positions in ``index``.
         units: ``[N + 1]``; item ``n`` owns units ``units[n]:units[n + 1]``.
         cut: ``[N]`` how many tokens of each item the length limit dropped.
+        spans: ``[T, 2]`` first character and the one after the last of each token, in the item's own text; None unless
+            asked for. What stands before the text ends at 0 or below, what stands after it begins at its length or
+            above; a token whose span ends before it begins stands for nothing in it.
     """
 
     ids: NDArray[np.int32]
@@ -75,6 +81,7 @@ class Tokens:
     bounds: Ints
     units: Ints
     cut: Ints
+    spans: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -88,6 +95,7 @@ class Tokens:
         """The items ``rows``, in that order."""
         lengths = self.lengths[rows]
         offsets = np.concatenate([[0], np.cumsum(lengths)])
+        kept = ranges(self.offsets[rows], self.offsets[rows + 1])
         units = ranges(self.units[rows], self.units[rows + 1])
         entries = ranges(self.bounds[units], self.bounds[units + 1])
         per_unit = self.bounds[units + 1] - self.bounds[units]
@@ -95,12 +103,13 @@ class Tokens:
         item_of_entry = np.repeat(np.repeat(np.arange(len(rows)), per_item), per_unit)
         shift = offsets[:-1] - self.offsets[rows]
         return Tokens(
-            ids=self.ids[ranges(self.offsets[rows], self.offsets[rows + 1])],
+            ids=self.ids[kept],
             offsets=offsets,
             index=self.index[entries] + shift[item_of_entry],
             bounds=np.concatenate([[0], np.cumsum(per_unit)]),
             units=np.concatenate([[0], np.cumsum(per_item)]),
             cut=self.cut[rows],
+            spans=None if self.spans is None else self.spans[kept],
         )
 
 
@@ -111,10 +120,16 @@ class States:
         values: ``[L, T, D]`` float32.
         layers: which layer each of the L planes is; 0 is the embedding output, ``depth`` the last.
         tokens: the tokens that the states belong to.
+        extra: ``[T, W]`` planes of another width than the states, by their reserved number, such as `ROUTER_PROBS`.
     """
 
-    def __init__(self, values: Floats, layers: tuple[int, ...], tokens: Tokens) -> None:
+    extra: Mapping[int, Floats] = MappingProxyType({})
+
+    def __init__(
+        self, values: Floats, layers: tuple[int, ...], tokens: Tokens, extra: Mapping[int, Floats] | None = None
+    ) -> None:
         self._values, self.layers, self.tokens = values, layers, tokens
+        self.extra = extra or {}
 
     @property
     def values(self) -> Floats:
@@ -122,9 +137,17 @@ class States:
         return self._values
 
     def layer(self, number: int) -> Floats:
-        """``[T, D]`` states of one layer."""
+        """``[T, D]`` states of one layer, or an extra plane."""
+        if number < 0:
+            if number not in self.extra:
+                raise ModelError("these states came without the routers' weights; encode with a recipe to get them")
+            return self.extra[number]
         plane: Floats = self.values[self.layers.index(number)]
         return plane
+
+    def over(self, tokens: Tokens) -> States:
+        """The same states, with other units over the same ids."""
+        return States(self._values, self.layers, tokens, self.extra)
 
     def weighted(self, weights: Floats) -> Floats:
         """Weighted sums of each unit's token states: ``[K, E]`` weights to ``[L, K, U, D]`` vectors."""
@@ -158,6 +181,9 @@ class TableStates(States):
     def values(self) -> Floats:
         return self.table[self.tokens.ids][None]
 
+    def over(self, tokens: Tokens) -> TableStates:
+        return TableStates(self.table, tokens)
+
     def weighted(self, weights: Floats) -> Floats:
         from scipy.sparse import csr_matrix
 
@@ -175,11 +201,13 @@ class Vectors:
         values: ``[U, D]``.
         units: ``[N + 1]``; item ``n`` owns rows ``units[n]:units[n + 1]``. None when each item has one row.
         fingerprint: of the recipe that made them; stores refuse a query from another one.
+        spans: ``[U, 2]`` which characters of its item each row stands for, where texts were cut into chunks.
     """
 
     values: Floats
     units: Ints | None = None
     fingerprint: str = ""
+    spans: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -199,12 +227,14 @@ class Codes:
         quantiser: the fitted step that made them; its ``inverse_transform`` gives ``[U, D]`` floats back.
         units: as in `Vectors`.
         fingerprint: as in `Vectors`.
+        spans: as in `Vectors`.
     """
 
     values: NDArray[np.int8] | NDArray[np.uint8]
     quantiser: object
     units: Ints | None = None
     fingerprint: str = ""
+    spans: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.values)

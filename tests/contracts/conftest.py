@@ -28,8 +28,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def places(tiny_bert: Path, tiny_table: Path) -> Places:
-    return Places(tiny_bert, tiny_table)
+def places(tiny_bert: Path, tiny_table: Path, tiny_experts: Path) -> Places:
+    return Places(tiny_bert, tiny_table, tiny_experts)
 
 
 def _make(request: pytest.FixtureRequest, places: Places) -> Step:

@@ -7,7 +7,9 @@ import pytest
 
 import plait
 from plait import plan
+from plait.chunks import cuts
 from plait.roles import Encoder, HostStep, LayerMix, Pooling
+from plait.training.learned import Learned
 from plait.types import RecipeError, States, Tokens
 from tests.contracts.makers import Places
 from tests.tiny import SENTENCES
@@ -63,9 +65,13 @@ def test_batch_and_padding_do_not_matter(encoder: Encoder, budget: int, monkeypa
 
 def test_poolings_do_not_see_padding(encoder: Encoder, pooling: Pooling) -> None:
     short = ["Word", "A card"]
+    if isinstance(pooling, Learned):
+        pytest.skip("its weights are for another width; its own test shows it")
+    if cuts(pooling) and isinstance(encoder, plait.StaticTable):
+        pytest.skip("a table does not tell where its tokens stand")
     pooling.fit(encoder.tokenize(SENTENCES))
-    long = vectors(encoder, [*short, SENTENCES[2]], pooling)
-    np.testing.assert_allclose(long[:2], vectors(encoder, short, pooling), atol=2e-6)
+    long, expected = vectors(encoder, [*short, SENTENCES[2]], pooling), vectors(encoder, short, pooling)
+    np.testing.assert_allclose(long[: len(expected)], expected, atol=2e-6)
 
 
 def test_empty_and_blank_texts(encoder: Encoder) -> None:
@@ -120,20 +126,23 @@ def test_unknown_role_is_refused(encoder: Encoder) -> None:
 def test_layer_mixes_are_linear_in_the_layers(layer_mix: LayerMix, places: Places) -> None:
     encoder = plait.Transformer(str(places.bert))
     mixed = (encoder | layer_mix | plait.MeanPool()).encode(SENTENCES).values
-    parts = [
-        weight * (encoder | plait.Layer(layer) | plait.MeanPool()).encode(SENTENCES).values
-        for layer, weight in layer_mix.mix(encoder.depth)
-    ]
-    np.testing.assert_allclose(mixed, np.sum(parts, axis=0), atol=1e-5)
+    single = [(encoder | plait.Layer(layer) | plait.MeanPool()).encode(SENTENCES).values for layer in range(4)]
+    blocks = [sum(weight * single[layer] for layer, weight in mix) for _, mix in layer_mix.mixes(encoder.depth)]
+    np.testing.assert_allclose(mixed, np.hstack(blocks), atol=1e-5)
     states = layer_mix.transform(encoder.transform(SENTENCES[:2]))
     assert states.values.shape[0] == 1
     np.testing.assert_allclose(plait.MeanPool().transform(states).values, mixed[:2], atol=1e-5)
 
 
+def reader(places: Places) -> plait.Transformer:
+    """An encoder whose prompt has all that a host step may ask for."""
+    return plait.Transformer(str(places.bert), prompts="a {blank} {text}")
+
+
 def test_host_steps_change_the_pass_and_leave_no_trace(host_step: HostStep, places: Places) -> None:
-    plain = plait.Transformer(str(places.bert)) | plait.MeanPool()
+    plain = reader(places) | plait.MeanPool()
     before = plain.encode(SENTENCES).values
-    changed = (plait.Transformer(str(places.bert)) | host_step | plait.MeanPool()).encode(SENTENCES).values
+    changed = (reader(places) | host_step | plait.MeanPool()).encode(SENTENCES).values
     assert not np.allclose(before, changed)
     np.testing.assert_array_equal(plain.encode(SENTENCES).values, before)
 

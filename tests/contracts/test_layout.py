@@ -33,7 +33,7 @@ import resource, sys
 usage = resource.getrusage(resource.RUSAGE_SELF)
 print("\\n@", usage.ru_utime + usage.ru_stime, *sys.modules)
 """
-COMMANDS = ["find", "embed", "eval", "index", "search", "info", "papers", "bench"]
+COMMANDS = ["find", "embed", "eval", "index", "search", "info", "inspect", "papers", "bench"]
 
 
 def measure(code: str, tries: int = 3) -> tuple[float, set[str]]:

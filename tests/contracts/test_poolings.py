@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plait.pooling.set_sums import SetPool
 from plait.roles import Pooling
+from plait.training.learned import Learned
 from plait.types import Floats, States, Tokens, Vectors
-from tests.contracts.makers import MAKERS, Places, step_names
+from tests.contracts.makers import MAKERS, WIDTH, Places, fitted, step_names
 
-WIDTH = 5
 POOLINGS = list(step_names(Pooling))
 
 
@@ -48,7 +50,7 @@ def made(name: str) -> Pooling:
     """A pooling by name, fitted on some tokens if it learns from them; no pooling needs the tiny models."""
     step = MAKERS[name](Places(Path(), Path()))
     assert isinstance(step, Pooling)
-    return step.fit(ragged([[20]], gap=0, seed=100)[1])
+    return fitted(step, ragged([[2] * 10], gap=0, seed=100)[1])
 
 
 @settings(max_examples=60, deadline=None)
@@ -76,23 +78,23 @@ def test_tokens_that_no_unit_names_are_not_seen(name: str, sizes: list[list[int]
 
 def test_shape_type_and_determinism(pooling: Pooling) -> None:
     values, tokens = ragged([[3, 1], [2], [4, 0, 5]], gap=1)
-    out = pooling.fit(tokens).pool(values, tokens)
+    out = fitted(pooling, tokens).pool(values, tokens)
     assert out.dtype == np.float32
-    assert out.shape == (6, WIDTH * pooling.planes)
+    assert out.shape == (6, pooling.width(WIDTH))
     assert out.tobytes() == pooling.pool(values, tokens).tobytes()
 
 
 def test_input_is_left_alone(pooling: Pooling) -> None:
     values, tokens = ragged([[3, 1], [2]], gap=1)
     before, index = values.copy(), tokens.index.copy()
-    pooling.fit(tokens).pool(values, tokens)
+    fitted(pooling, tokens).pool(values, tokens)
     np.testing.assert_array_equal(values, before)
     np.testing.assert_array_equal(tokens.index, index)
 
 
 def test_unit_without_tokens_gives_zeros(pooling: Pooling) -> None:
     values, tokens = ragged([[0], [3, 0], [0]], gap=1)
-    out = pooling.fit(tokens).pool(values, tokens)
+    out = fitted(pooling, tokens).pool(values, tokens)
     assert np.isfinite(out).all()
     assert not out[[0, 2, 3]].any()
     assert out[1].any()
@@ -100,25 +102,29 @@ def test_unit_without_tokens_gives_zeros(pooling: Pooling) -> None:
 
 def test_no_tokens_at_all(pooling: Pooling) -> None:
     values, tokens = ragged([[0], [0]], gap=0)
-    assert not pooling.fit(ragged([[3]], 0)[1]).pool(values, tokens).any()
+    assert not fitted(pooling, ragged([[3, 2]] * 4, 0)[1]).pool(values, tokens).any()
 
 
 def test_one_token_is_its_own_vector(pooling: Pooling) -> None:
+    if isinstance(pooling, SetPool | Learned):
+        pytest.skip("it gives features of the tokens")
     values, tokens = ragged([[1], [1]], gap=1)
     expected = np.tile(values[tokens.index], pooling.planes)
-    np.testing.assert_allclose(pooling.fit(tokens).pool(values, tokens), expected, rtol=1e-6)
+    np.testing.assert_allclose(fitted(pooling, tokens).pool(values, tokens), expected, rtol=1e-6)
 
 
 def test_equal_tokens_pool_to_that_token(pooling: Pooling) -> None:
+    if isinstance(pooling, SetPool | Learned):
+        pytest.skip("a sum of equal tokens grows with their number")
     _, tokens = ragged([[7], [3]], gap=0)
     values = np.tile(np.arange(WIDTH, dtype=np.float32), (10, 1))
     expected = np.tile(values[:2], pooling.planes)
-    np.testing.assert_allclose(pooling.fit(tokens).pool(values, tokens), expected, rtol=1e-5)
+    np.testing.assert_allclose(fitted(pooling, tokens).pool(values, tokens), expected, rtol=1e-5)
 
 
 def test_transform_pools_the_last_plane(pooling: Pooling) -> None:
     values, tokens = ragged([[3, 2], [2]], gap=1)
-    out = pooling.fit(tokens).transform(States(np.stack([values * 0, values]), (0, 1), tokens))
+    out = fitted(pooling, tokens).transform(States(np.stack([values * 0, values]), (0, 1), tokens))
     assert isinstance(out, Vectors)
     assert out.units is tokens.units
     np.testing.assert_array_equal(out.values, pooling.pool(values, tokens))

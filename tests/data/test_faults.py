@@ -170,6 +170,20 @@ def test_pairs_of_three_classes(tmp_path: Path) -> None:
     assert two.score.tolist() == [1, 0, 1]
 
 
+def test_pairs_of_more_than_two_classes(tmp_path: Path) -> None:
+    rows = [("a", "b", "entailment"), ("c", "d", "neutral"), ("e", "f", "contradiction"), ("g", "h", "-")]
+    path = tmp_path / "nli.tsv"
+    path.write_text("\n".join("\t".join(row) for row in [("premise", "hypothesis", "label"), *rows]) + "\n")
+    named = "neutral|entailment|contradiction"
+    task = read(path, "pair-classification", {"classes": named})
+    part = task.parts["all"]
+    assert isinstance(part, Pairs)
+    assert part.score.tolist() == [1, 0, 2]
+    assert task.notes == ("1 row of another class dropped",)
+    refused(path, "read with the classes 'neutral|similar'", columns={"classes": "neutral|similar"})
+    refused(path, "two or more of its labels", columns={"classes": "neutral"})
+
+
 def test_pairs_with_a_score_and_a_label(tmp_path: Path) -> None:
     columns: dict[str, list[object]] = {"sentence1": ["a", "b"], "sentence2": ["c", "d"]}
     columns |= {"relatedness": [1.5, 2], "entailment": ["y", "n"]}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import string
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from tokenizers import Tokenizer
 
 import plait
 from plait.encoders.hosts import Host, read_card
@@ -43,47 +41,6 @@ def peer(tiny_bert: Path) -> Iterator[tuple[torch.nn.Module, transformers.PreTra
 def own(tiny_bert: Path, tmp_path: Path) -> Path:
     """A copy of the model that a test may change."""
     return Path(shutil.copytree(tiny_bert, tmp_path / "own"))
-
-
-def write_decoder(folder: Path, architecture: str = "LlamaForCausalLM") -> Path:
-    """A random causal model: 2 layers, 16 wide; its tokenizer puts <s> in front."""
-    from tokenizers import models, pre_tokenizers, processors
-
-    pieces = ["<s>", "<unk>", "<pad>", *string.ascii_lowercase, *string.punctuation, "▁"]
-    tokenizer = Tokenizer(
-        models.WordPiece(
-            {p: n for n, p in enumerate(pieces)}
-            | {f"##{c}": len(pieces) + n for n, c in enumerate(string.ascii_lowercase)},
-            unk_token="<unk>",
-        )
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
-    kind = architecture.removesuffix("ForCausalLM")
-    config = getattr(transformers, f"{kind}Config")(
-        vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=8,
-        max_position_embeddings=64,
-        initializer_range=0.2,
-        pad_token_id=2,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        getattr(transformers, architecture)(config).save_pretrained(folder)
-    transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", unk_token="<unk>", pad_token="<pad>", model_max_length=64
-    ).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module", params=["LlamaForCausalLM", "GemmaForCausalLM"])
-def decoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_decoder(tmp_path_factory.mktemp("decoder"), request.param)
 
 
 def test_every_layer_is_that_of_transformers(
@@ -345,8 +302,8 @@ def test_scaled_queries_reach_the_chosen_blocks_only(tiny_bert: Path) -> None:
     assert not np.allclose(found[1], plain[1])
 
 
-def test_a_decoders_first_token_is_never_pooled(decoder: Path) -> None:
-    encoder = plait.Transformer(str(decoder))
+def test_a_decoders_first_token_is_never_pooled(tiny_decoder: Path) -> None:
+    encoder = plait.Transformer(str(tiny_decoder))
     assert encoder.host.is_decoder
     states = encoder.transform(["the cat", ""])
     assert states.tokens.ids[0] == 0
@@ -357,15 +314,15 @@ def test_a_decoders_first_token_is_never_pooled(decoder: Path) -> None:
     assert not values[1].any()
 
 
-def test_a_decoder_gives_what_transformers_gives(decoder: Path) -> None:
-    model = transformers.AutoModel.from_pretrained(decoder, dtype=torch.float32).eval()
-    states = plait.Transformer(str(decoder)).transform(["the cat sat", "on"])
+def test_a_decoder_gives_what_transformers_gives(tiny_decoder: Path) -> None:
+    model = transformers.AutoModel.from_pretrained(tiny_decoder, dtype=torch.float32).eval()
+    states = plait.Transformer(str(tiny_decoder)).transform(["the cat sat", "on"])
     with torch.inference_mode():
         for number in range(2):
             start, stop = states.tokens.offsets[number : number + 2]
             ids = torch.from_numpy(states.tokens.ids[start:stop].astype(np.int64))[None]
             hidden = model(input_ids=ids, output_hidden_states=True).hidden_states
-            for layer in range(3):
+            for layer in range(4):
                 np.testing.assert_allclose(states.layer(layer)[start:stop], hidden[layer][0].numpy(), atol=1e-5)
 
 

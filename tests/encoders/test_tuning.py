@@ -10,30 +10,9 @@ from plait import ClsPool, LastPool, MeanPool, Transformer
 from plait.encoders.tuning import TunedHost
 from plait.training import InfoNCE, Schedule, train
 from plait.types import ModelError, RecipeError
-from tests.tiny import SENTENCES, wordpiece
+from tests.tiny import SENTENCES
 
 DEPTHS = [None, 0, 1, 2]
-
-
-@pytest.fixture(scope="module")
-def tiny_decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random decoder with local and global attention: 3 layers, 32 wide."""
-    from tokenizers import processors
-    from transformers import Gemma3TextConfig, Gemma3TextModel, PreTrainedTokenizerFast
-
-    folder, tokenizer = tmp_path_factory.mktemp("decoder"), wordpiece()
-    tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A", special_tokens=[("[CLS]", 2)])
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "head_dim": 8}
-    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "query_pre_attn_scalar": 8, "sliding_window": 4}
-    kinds = ["sliding_attention", "full_attention", "sliding_attention"]
-    config = Gemma3TextConfig(
-        vocab_size=tokenizer.get_vocab_size(), layer_types=kinds, max_position_embeddings=64, **sizes, **heads
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        Gemma3TextModel(config).save_pretrained(folder)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]").save_pretrained(folder)
-    return folder
 
 
 def rows(*numbers: int) -> np.ndarray:

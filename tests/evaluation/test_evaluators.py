@@ -48,7 +48,8 @@ def test_metrics_and_heads_can_be_chosen() -> None:
     [
         ("classification", "svm", None, "head is 'svm'; a classification task has logistic, ridge, knn"),
         ("classification", SequenceTagger(), None, "a classification task has logistic"),
-        ("sts", "ridge", None, "a sts task has none: it learns nothing"),
+        ("sts", "ridge", None, "a sts task has cosine, softmax"),
+        ("retrieval", "ridge", None, "a retrieval task has none: it learns nothing"),
         ("retrieval", None, "accuracy", "metric is 'accuracy'; a retrieval task has nDCG@k, Recall@k, MAP, MRR@k"),
         ("sts", None, "nDCG@10", "a sts task has spearman"),
     ],

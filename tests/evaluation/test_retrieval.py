@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from plait.compression import Binary, Int8
 from plait.data.tasks import Judgements, Labels
 from plait.evaluation import Embedded
 from plait.evaluation.retrieval import Retrieval
+from plait.step import unit_rows
 from plait.types import Codes, DataError
 from tests.evaluation.makers import embedded
 
@@ -86,3 +89,32 @@ def test_what_is_missing_is_said() -> None:
         Retrieval(None).evaluate(embedded(0, 5, 3, 2), None, Labels(np.array([0]), ("a",)))
     with pytest.raises(DataError, match="expected 1 numbers"):
         Retrieval(None).additive([embedded(0, 5, 3, 2)], None, judgements(2, 5))(np.zeros(1))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_documents_in_chunks_score_as_their_best_chunk(shared: bool) -> None:
+    rng = np.random.default_rng(3)
+    units = np.concatenate([[0], np.cumsum(rng.integers(1, 5, 40))])
+    corpus = rng.integers(0, 40, 50) if shared else None
+    on, evaluator = judgements(20, 50 if shared else 40), Retrieval(corpus, "MRR@5")
+    blocks = [embedded(seed, int(units[-1]), 6 + seed, 20) for seed in range(2)]
+    blocks = [Embedded(block.documents, block.queries, units) for block in blocks]
+    both = Embedded.concat(blocks, [1, 2])
+    assert both.queries is not None
+    similar = unit_rows(both.queries[on.queries]) @ unit_rows(both.documents).T
+    best = np.array([[row[a:b].max() for a, b in pairwise(units.tolist())] for row in similar])
+    best = best if corpus is None else best[:, corpus]
+    order = np.argsort(-best, axis=1, kind="stable")[:, :5]
+    ranks = [
+        [1 / (n + 1) for n, d in enumerate(row) if d in found] for row, found in zip(order, on.relevant, strict=True)
+    ]
+    expected = [max(values, default=0.0) for values in ranks]
+    assert evaluator.evaluate(both, None, on).examples[0] == pytest.approx(expected)
+    assert evaluator.additive(blocks, None, on)(np.array([1.0, 2.0])).examples[0] == pytest.approx(expected)
+    int8 = Int8().fit(both.documents)
+    codes = Codes(int8.transform(both.documents), int8, units)
+    dots = both.queries[on.queries] @ int8.inverse_transform(codes.values).T
+    best = np.array([[row[a:b].max() for a, b in pairwise(units.tolist())] for row in dots])
+    first = (best if corpus is None else best[:, corpus]).argmax(axis=1)
+    found = Retrieval(corpus, "MRR@1").evaluate(both, None, on, codes).examples[0]
+    assert found.tolist() == [float(number in relevant) for number, relevant in zip(first, on.relevant, strict=True)]

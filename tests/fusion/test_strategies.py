@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 import plait
-from plait.fusion.strategies import STRATEGIES, Ledger, ace, credit, everything, greedy, random, refine
+from plait.fusion.strategies import (
+    STRATEGIES,
+    Ledger,
+    ace,
+    credit,
+    everything,
+    greedy,
+    greedy_select,
+    random,
+    refine,
+)
 from plait.step import Concat
 from plait.types import RecipeError
 from tests.tiny import SENTENCES
@@ -119,6 +129,32 @@ def test_greedy_takes_what_helps_and_stops() -> None:
     assert score == pytest.approx(additive((WORTH > 0).astype(float)))
     assert len(trail.scores) == 8 + 7 + 6 + 5 + 4
     assert len(greedy(additive, SIZE, 10, np.random.default_rng(0)).scores) == 10
+
+
+@given(worth=st.lists(st.integers(-5, 5), min_size=1, max_size=6), max_k=st.none() | st.integers(0, 6))
+def test_forward_selection_of_independent_parts_takes_the_best_that_help(worth: list[int], max_k: int | None) -> None:
+    chosen = greedy_select(range(len(worth)), lambda places: sum(worth[n] for n in places), max_k)
+    gains = [worth[n] for n in chosen]
+    ranked = sorted(worth, reverse=True)
+    helpful = [ranked[0], *(value for value in ranked[1:] if value > 0)]  # one part at least, even if it does harm
+    assert gains == helpful[:max_k]
+    assert len(set(chosen)) == len(chosen)
+
+
+def test_forward_selection_weighs_a_candidate_beside_the_chosen_ones() -> None:
+    scores = {"a": 5, "b": 4, "c": 1, "ab": 5, "ac": 7, "abc": 7}
+    asked: list[str] = []
+
+    def score(chosen: tuple[str, ...]) -> float:
+        asked.append("".join(sorted(chosen)))
+        return scores[asked[-1]]
+
+    assert greedy_select(["a", "b", "c"], score) == ("a", "c")
+    assert asked == ["a", "b", "c", "ab", "ac", "abc"]
+
+
+def test_forward_selection_from_nothing_is_nothing() -> None:
+    assert greedy_select([], lambda chosen: 1.0) == ()
 
 
 def test_everything_is_scored_once() -> None:

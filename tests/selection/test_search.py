@@ -68,6 +68,9 @@ class ToyBench:
         cuts = [step.n_components for step in walk(recipe) if isinstance(step, plait.Pca)]
         return cuts[0] if cuts else 16 * len(list(recipe.strands()))
 
+    def each(self, recipe: Composite) -> float:
+        return 1.0
+
 
 class ToyTimer:
     def milliseconds(self, recipe: Composite) -> float:

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.covariance import ledoit_wolf_shrinkage
 
+from plait.rows import BLOCK
 from plait.transforms.moments import Moments, axes_of
-from plait.transforms.rows import BLOCK
 
 
 def sample(rows: int, width: int, offset: float = 0, seed: int = 0) -> np.ndarray:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plait.analysis.result import Diagnosis, Row
-from plait.analysis.streaming import chosen_layers, stream, tokenized
+from plait.analysis.streaming import chosen_layers, first_positions, long_enough, stream, tokenized
 from plait.roles import Encoder
-from plait.types import DataError, Floats, Ints, Items, RecipeError
+from plait.types import Floats, Items, RecipeError
 
 SHRINKAGE = 0.1
 """Share of a multiple of the identity in the covariance: rows may be few, and no direction is hidden."""
@@ -83,14 +83,12 @@ def position_probe(
     """
     chosen = chosen_layers(encoder, layers)
     tokens = tokenized(encoder, items)
-    long = np.flatnonzero(tokens.lengths >= positions + 2)
-    if len(long) < 10:
-        raise DataError(f"{len(long)} of {len(items)} texts have {positions + 2} tokens; at least 10 are needed")
+    long = long_enough(tokens, positions)
     unknown = [dim for dim in drop_dims if not 0 <= dim < encoder.width]
     if unknown:
         raise RecipeError(f"drop_dims names {unknown}; states of {encoder} have dimensions 0 to {encoder.width - 1}")
     batches = stream(encoder, tokens.take(long), chosen)
-    states = np.concatenate([_first(s.values, s.tokens.offsets, positions) for s in batches], axis=1)
+    states = np.concatenate([first_positions(s, positions) for s in batches], axis=1)
     states[..., list(drop_dims)] = 0
     held = np.random.default_rng(random_state).permutation(len(long)) < 0.3 * len(long)
     found = [_probe(plane, held) for plane in states]
@@ -101,11 +99,6 @@ def position_probe(
         np.stack([influence for _, influence in found]),
         len(long),
     )
-
-
-def _first(values: Floats, offsets: Ints, positions: int) -> Floats:
-    """``[L, N, P, D]`` states at positions 1 to P of every text."""
-    return values[:, offsets[:-1, None] + np.arange(1, positions + 1)]
 
 
 def _probe(states: Floats, held: NDArray[np.bool_]) -> tuple[float, NDArray[np.float64]]:

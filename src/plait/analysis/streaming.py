@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from plait.plan import plan_batches
 from plait.roles import Encoder
-from plait.types import DataError, Items, RecipeError, States, Tokens
+from plait.types import DataError, Floats, Ints, Items, RecipeError, States, Tokens
 
 
 def chosen_layers(encoder: Encoder, layers: Sequence[int] | None) -> tuple[int, ...]:
@@ -41,3 +43,21 @@ def stream(encoder: Encoder, tokens: Tokens, layers: tuple[int, ...]) -> Iterato
     """States of every batch."""
     for rows in plan_batches(tokens, encoder.budget):
         yield encoder.states(tokens.take(rows), layers)
+
+
+def long_enough(tokens: Tokens, positions: int) -> Ints:
+    """Rows of the texts that have tokens at positions 0 to ``positions`` and one more, often special, after them.
+
+    Raises:
+        DataError: if they are fewer than ten.
+    """
+    long = np.flatnonzero(tokens.lengths >= positions + 2)
+    if len(long) < 10:
+        raise DataError(f"{len(long)} of {len(tokens)} texts have {positions + 2} tokens; at least 10 are needed")
+    return long
+
+
+def first_positions(states: States, positions: int) -> Floats:
+    """``[L, N, P, D]`` states at positions 1 to P of every text; the first token is often a special one."""
+    values: Floats = states.values[:, states.tokens.offsets[:-1, None] + np.arange(1, positions + 1)]
+    return values

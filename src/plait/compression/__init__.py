@@ -5,6 +5,10 @@ Exact search over codes is in `plait.compression.search`.
 
 from plait._lazy import exports
 
-NAMES = {"Int8": "plait.compression.int8", "Binary": "plait.compression.binary"}
+STEPS = {
+    "Int8": "plait.compression.int8",
+    "Binary": "plait.compression.binary",
+}
+NAMES = STEPS
 
 __getattr__, __dir__ = exports(__name__, NAMES)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from plait.roles import Quantiser
-from plait.transforms.rows import checked
+from plait.rows import checked
 from plait.types import DataError, Floats, RecipeError
 
 

@@ -9,7 +9,7 @@ from plait.compression.binary import Binary
 from plait.compression.hamming import nearest
 from plait.compression.int8 import Int8
 from plait.roles import Quantiser
-from plait.transforms.rows import checked, learned
+from plait.rows import checked, learned
 from plait.types import DataError, Floats, Ints, RecipeError
 
 BLOCK = 8192

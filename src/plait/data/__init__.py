@@ -6,6 +6,8 @@ from plait._lazy import exports
 
 if TYPE_CHECKING:
     from plait.data.reading import read as read
+    from plait.data.sampling import sample_task as sample_task
+    from plait.data.sampling import with_documents as with_documents
     from plait.data.sets import demos as demos
     from plait.data.sets import named as named
     from plait.data.splits import Fold as Fold
@@ -30,8 +32,10 @@ NAMES = {
     "demos": "plait.data.sets",
     "named": "plait.data.sets",
     "read": "plait.data.reading",
+    "sample_task": "plait.data.sampling",
     "select": "plait.data.tasks",
     "split": "plait.data.splits",
     "stream_texts": "plait.data.streams",
+    "with_documents": "plait.data.sampling",
 }
 __getattr__, __dir__ = exports(__name__, NAMES)

@@ -171,6 +171,8 @@ def _two_classes(
     rows = records(sources, Plan(None, {"gold": column}), quiet)
     classes = Counter(quiet.text(row.cells["gold"]).strip() for row in rows)
     del classes[""]
+    if "classes" in chosen:
+        return _several_classes(chosen["classes"], classes, f"{name}: column {column!r}")
     unknown = [chosen[role] for role in ("positive", "negative") if role in chosen and chosen[role] not in classes]
     if unknown:
         raise DataError(f"{name}: column {column!r} holds no {unknown[0]!r}; its labels are {_shown(classes)}")
@@ -187,6 +189,18 @@ def _two_classes(
     if len(classes) == 1:
         raise DataError(f"{name}: every label in column {column!r} is {positive!r}; expected two")
     return lambda gold, _record, _plan: 1.0 if gold == positive else 0.0 if negative in (None, gold) else None
+
+
+def _several_classes(named: str, found: Mapping[str, int], where: str) -> Callable[[str, Record, Plan], float | None]:
+    """What gives the place of a label among those that were named, and None for the rest."""
+    order = {label.strip(): float(number) for number, label in enumerate(named.split(SEPARATOR))}
+    missing = [label for label in order if label not in found]
+    if missing or len(order) < 2:
+        raise DataError(
+            f"{where} was to be read with the classes {named!r}; expected two or more of its labels, separated by "
+            f"{SEPARATOR}: {_shown(found)}"
+        )
+    return lambda gold, _record, _plan: order.get(gold)
 
 
 def _shown(classes: Mapping[str, int]) -> str:

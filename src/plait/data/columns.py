@@ -48,8 +48,8 @@ _PAIRS = (
 _NOT_TEXT = {"id", "idx", "index", "row", "_id", "doc_id", "docid", "url", ""}
 MULTI_NAMES = ("labels", "categories", "topics")
 """Columns of a CSV or TSV file whose cells hold several labels, separated by ``|``."""
-SETTINGS = {"left", "right", "positive", "negative", "tag", "word", "labels", *ALIASES}
-"""Keys that ``columns`` may have; "positive" and "negative" name labels, all others name columns."""
+SETTINGS = {"left", "right", "positive", "negative", "classes", "tag", "word", "labels", *ALIASES}
+"""Keys that ``columns`` may have; "positive", "negative" and "classes" name labels, all others name columns."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ class _Recogniser:
         return [column for column in free if _normal(column) in ALIASES[role]]
 
     def _known(self, column: str, role: str) -> str:
-        if role in ("positive", "negative") or column in self.table.columns:
+        if role in ("positive", "negative", "classes") or column in self.table.columns:
             return column
         if _normal(column) in self.names:
             return self.names[_normal(column)]

@@ -34,7 +34,8 @@ def read(source: Data, task: Kind | None = None, columns: Mapping[str, str | int
         task: what to read it as. By default it is recognised from the columns; clustering must be asked for.
         columns: columns by role, where their names do not tell: text, title, label (labels: several, separated by
             ``|``), left, right, score, query, document, word, tag, split. A number counts columns from 0 in a CSV or
-            TSV file that has no header line. "positive" and "negative" name the labels of a pair classification.
+            TSV file that has no header line. "positive" and "negative" name the labels of a pair classification;
+            "classes" names all that count, separated by ``|``, where there are more than two.
         seed: of the made-up queries, for texts without labels.
 
     Returns:

@@ -53,16 +53,17 @@ class Protocol:
         return len(self.folds) > 1
 
 
-def split(task: Task, seed: int = 0) -> Protocol:
+def split(task: Task, seed: int = 0, folds: int = FOLDS) -> Protocol:
     """Settle which examples are for learning, choosing and judging.
 
     Args:
         task: any task.
         seed: of what is carved and of the folds.
+        folds: outer folds of data without a split, 2 or more; as many as there are different texts at most.
 
     Returns:
         The protocol. Given parts are kept as they are; a missing dev part is a fifth of train (at most 2,000 examples,
-        stratified by label) or, where nothing is learned, train itself; data without a split gets five outer folds.
+        stratified by label) or, where nothing is learned, train itself; data without a split gets outer folds.
 
     Raises:
         DataError: if there are not two different examples.
@@ -77,7 +78,7 @@ def split(task: Task, seed: int = 0) -> Protocol:
     if len(task.parts) == 1:
         ((name, whole),) = task.parts.items()
         why = "the data has no split" if name == "all" else f"the data has only a {name} part"
-        return _nested(task, whole, why, rng)
+        return _nested(task, whole, why, rng, folds)
     train, dev, test, notes = _given(task, rng)
     return Protocol(task, (Fold(train, dev, test),), (*notes, *_overlap(train, dev, test)))
 
@@ -99,9 +100,9 @@ def _given(task: Task, rng: np.random.Generator) -> tuple[Part, Part, Part, list
     return train, dev, test, [*notes, carved]
 
 
-def _nested(task: Task, whole: Part, why: str, rng: np.random.Generator) -> Protocol:
+def _nested(task: Task, whole: Part, why: str, rng: np.random.Generator, most: int) -> Protocol:
     groups, strata = _groups(whole), _strata(whole)
-    folds = min(FOLDS, len(set(groups.tolist())))
+    folds = min(most, len(set(groups.tolist())))
     if folds < 2:
         raise DataError(
             f"{task.name} has {len(whole)} example{'s' * (len(whole) != 1)} of one text; "

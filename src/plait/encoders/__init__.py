@@ -7,6 +7,10 @@ STEPS = {
     "Transformer": "plait.encoders.transformer",
 }
 NAMES = STEPS | {
+    "scaled_queries": "plait.encoders.interventions",
+    "reordered": "plait.encoders.interventions",
+    "intervene": "plait.encoders.interventions",
+    "attention_sees": "plait.encoders.interventions",
     "Reading": "plait.encoders.tuning",
     "TunedHost": "plait.encoders.tuning",
 }

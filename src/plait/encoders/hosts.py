@@ -7,12 +7,13 @@ on the model's own blocks do the work, as they do for `plait.encoders.interventi
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,9 @@ import numpy as np
 from plait._lazy import need
 from plait.bank import digest
 from plait.encoders.interventions import Batch
+from plait.encoders.routers import recorded, router_plane, routers
 from plait.encoders.weights import Weights, check_safetensors, find_weights
-from plait.types import Floats, ModelError
+from plait.types import ROUTER_LOGITS, Floats, ModelError
 
 if TYPE_CHECKING:
     import torch
@@ -74,7 +76,7 @@ class Host:
         self.model, self.tokenizer = _load(weights, self.dtype, revision, remote_code)
         self.model.to(self.device).eval().requires_grad_(False)
         self.model.config.get_text_config().use_cache = False
-        self.blocks = _blocks(self.model)
+        self.blocks = self._loaded = _blocks(self.model)
         self.width = int(self.model.config.get_text_config().hidden_size)
         self.card = read_card(weights.folder)
         self.batch = Batch(torch.zeros(0, 0), torch.zeros(0, 0))
@@ -108,12 +110,60 @@ class Host:
         positions = self.positions or 512
         return min(self.card.max_length or positions, positions)
 
-    def states(self, ids: np.ndarray, mask: np.ndarray | None, layers: tuple[int, ...]) -> list[Floats]:
-        """``[B, T, D]`` float32 states of each layer, for padded ids ``[B, T]``; mask True = real, None = all are."""
+    @property
+    def shares_prefix(self) -> bool:
+        """Whether what texts have in common at their start may be run once: in a causal model that nothing changes."""
+        hooked = any(module._forward_hooks or module._forward_pre_hooks for module in self.model.modules())
+        attends = all(any(hasattr(part, "is_causal") for part in block.modules()) for block in self.blocks)
+        return attends and self.is_decoder and self.blocks is self._loaded and not hooked
+
+    def states(
+        self, ids: np.ndarray, mask: np.ndarray | None, layers: tuple[int, ...], shared: int = 0
+    ) -> list[Floats]:
+        """``[B, T, D]`` float32 states of each layer.
+
+        Args:
+            ids: ``[B, T]``, padded on the right.
+            mask: ``[B, T]``, True = real; None = all are.
+            layers: in ascending order; `ROUTER_PROBS` and `ROUTER_LOGITS` in front of them give the routers' weights,
+                ``[B, T, router_width]``, for which all blocks are run.
+            shared: columns at the start that are equal in all rows, and run once; only where `shares_prefix`.
+        """
+        import torch
+
+        inputs = torch.from_numpy(ids.astype(np.int64)).to(self.device)
+        real = None if mask is None else torch.from_numpy(mask).to(self.device)
+        self.batch = Batch(inputs, torch.ones_like(inputs, dtype=torch.bool) if real is None else real)
+        options = {} if real is None else {"attention_mask": real.long()}
+        if shared:
+            planes = self._shared_run(layers, inputs, shared, options)
+        else:
+            planes = self._run(layers, input_ids=inputs, **options)
+        return [plane.cpu().numpy() for plane in planes]
+
+    def _shared_run(
+        self, layers: tuple[int, ...], ids: torch.Tensor, shared: int, options: dict[str, torch.Tensor]
+    ) -> list[torch.Tensor]:
+        """The first columns for one row, then the others, which see its keys and values."""
+        import torch
+        from transformers import DynamicCache
+
+        cache = DynamicCache(config=self.model.config.get_text_config())
+        known = inspect.signature(type(self.model).forward).parameters
+        given = {"cache" if "cache" in known else "past_key_values": cache}  # an older name of it
+        before = self._run(layers, input_ids=ids[:1, :shared], **given)
+        with torch.inference_mode():
+            cache.batch_repeat_interleave(len(ids))
+        after = self._run(layers, input_ids=ids[:, shared:], **given, **options)
+        return [torch.cat([a.expand(len(ids), -1, -1), b], 1) for a, b in zip(before, after, strict=True)]
+
+    def _run(self, layers: tuple[int, ...], **inputs: Any) -> list[torch.Tensor]:
+        """One forward pass up to the deepest of the layers."""
         import torch
 
         caught: dict[int, torch.Tensor] = {}
-        deepest = layers[-1]
+        extra = [layer for layer in layers if layer < 0]
+        deepest = self.depth if extra else layers[-1]
 
         def keep(layer: int, value: torch.Tensor) -> None:
             if layer in layers:
@@ -126,18 +176,27 @@ class Host:
         ]
         for number, block in enumerate(self.blocks[:-1], start=1):
             hooks.append(block.register_forward_hook(lambda m, a, out, n=number: keep(n, _tensor(out))))
-        inputs = {"input_ids": torch.from_numpy(ids.astype(np.int64)).to(self.device)}
-        if mask is not None:
-            inputs["attention_mask"] = torch.from_numpy(mask.astype(np.int64)).to(self.device)
-        real = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"])).bool()
-        self.batch = Batch(inputs["input_ids"], real)
         try:
-            with torch.inference_mode(), contextlib.suppress(_Stop):
+            with torch.inference_mode(), contextlib.suppress(_Stop), recorded(self.routers if extra else ()) as logits:
                 keep(self.depth, self.model(**inputs).last_hidden_state)
+                caught |= {plane: router_plane(logits, plane, inputs["input_ids"].shape) for plane in extra}
         finally:
             for hook in hooks:
                 hook.remove()
-        return [caught[layer].cpu().numpy() for layer in layers]
+        return [caught[layer] for layer in layers]
+
+    @cached_property
+    def routers(self) -> list[tuple[Any, int]]:
+        """Modules that choose experts, lowest first; empty where there are none."""
+        return routers(self.model)
+
+    @cached_property
+    def router_width(self) -> int:
+        """Experts of all routers together, as a forward pass of one token shows them."""
+        if not self.routers:
+            return 0
+        (plane,) = self.states(np.zeros((1, 1), np.int64), None, (ROUTER_LOGITS,))
+        return int(plane.shape[-1])
 
     def attention(self, ids: np.ndarray) -> list[Floats]:
         """``[B, H, T, T]`` float32 attention weights of each block, for ids ``[B, T]`` without padding."""

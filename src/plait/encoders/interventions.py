@@ -99,7 +99,7 @@ def reordered(host: Host, order: Sequence[int]) -> Iterator[None]:
     owner, name = _owner(host.model, before)
     kinds = getattr(config, "layer_types", None)
     chosen = torch.nn.ModuleList([before[number - 1] for number in order])
-    settings = {"num_hidden_layers": len(order)}
+    settings: dict[str, Any] = {"num_hidden_layers": len(order)}
     if kinds is not None:
         settings["layer_types"] = [kinds[number - 1] for number in order]
     kept = {key: getattr(config, key) for key in settings}

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from plait.encoders.windows import PlainTokenizer, joined, words_of
-from plait.prompting.template import Filled, Spans, Template
+from plait.encoders.windows import NOWHERE, PlainTokenizer, joined, words_of
+from plait.prompting.template import Filled, Slot, Spans, Template
 from plait.types import Ints, Items, RecipeError, Tokens
 
 
@@ -37,6 +37,7 @@ def read_template(items: Items, template: Template, plain: PlainTokenizer, limit
     ids = np.fromiter((i for row in rows for i in row), np.int32, int(offsets[-1]))
     index: list[Ints] = []
     sizes: list[Ints] = []
+    places = [np.zeros((0, 2), np.int64)]
     for item, one, encoding, start in zip(items, filled, encodings, offsets[:-1].tolist(), strict=True):
         spans = np.array(encoding.offsets, np.int64).reshape(-1, 2)
         if isinstance(item, str):
@@ -45,8 +46,27 @@ def read_template(items: Items, template: Template, plain: PlainTokenizer, limit
             tokens, size = _word_tokens(item, one, spans, len(plain.prefix))
         index.append(start + tokens)
         sizes.append(size)
+        places.append(_in_text(spans, one.text, len(item), plain))
     units = [1 if isinstance(item, str) else len(item) for item in items]
-    return Tokens(ids, offsets, *joined(index, np.concatenate([np.zeros(0, np.int64), *sizes]), units), cut)
+    return Tokens(
+        ids,
+        offsets,
+        *joined(index, np.concatenate([np.zeros(0, np.int64), *sizes]), units),
+        cut,
+        np.concatenate(places),
+    )
+
+
+def _in_text(spans: Ints, slots: Spans, length: int, plain: PlainTokenizer) -> Ints:
+    """`Tokens.spans` of an item: from characters of the filled template to those of the text in its slots."""
+    last = spans[:, 1] - 1
+    found = np.where((last < slots[0][0])[:, None], spans - slots[0][0], np.array(NOWHERE))
+    for start, end in slots:
+        inside = (last >= start) & (last < end)
+        found[inside] = spans[inside] - start
+    found[last >= slots[-1][1]] = length, length + 1
+    before, after = np.tile([[-1, 0]], (len(plain.prefix), 1)), np.tile([[length, length + 1]], (len(plain.suffix), 1))
+    return np.concatenate([before, found, after])
 
 
 def _text_tokens(filled: Filled, spans: Ints, skip: int, plain: PlainTokenizer) -> tuple[Ints, Ints]:
@@ -83,6 +103,7 @@ def _shorten(
     lengths = [int(_inside(spans, (slot,)).sum()) for slot in filled.text]
     room = (limit - (len(spans) - sum(lengths))) // len(lengths)
     first, start = np.flatnonzero(_inside(spans, filled.text[:1])), filled.text[0][0]
+    start -= _stripped(text, template)
     while room > 0:
         kept = text[: max(0, int(spans[first[min(room, len(first)) - 1], 1]) - start)]
         shorter = template.fill(kept, plain.specials)
@@ -94,3 +115,9 @@ def _shorten(
         f"a prompt of {len(spans) - sum(lengths)} tokens with {len(lengths)} places for the text leaves no room in "
         f"{limit} tokens: shorten the prompt or raise max_length"
     )
+
+
+def _stripped(text: str, template: Template) -> int:
+    """Characters that the template's first slot leaves out at the text's start."""
+    first = next(piece for piece in template.pieces if isinstance(piece, Slot) and piece.field == "text")
+    return len(text) - len(text.lstrip()) if first.sentence else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any
@@ -14,13 +14,16 @@ from plait.bank import digest
 from plait.encoders.hosts import Host, host
 from plait.encoders.interventions import Change, intervene, scaled_queries
 from plait.encoders.templated import read_template
-from plait.encoders.windows import PlainTokenizer, text_units, window_lengths, word_units
+from plait.encoders.windows import PlainTokenizer, Windows, common_prefix, text_spans, word_units
+from plait.plan import batch_cost
 from plait.prompting.presets import presets, template
 from plait.prompting.template import Slot, Template
 from plait.roles import Encoder
 from plait.types import DataError, Floats, Ints, Items, RecipeError, States, Tokens
 
 OVERFLOWS = ("report", "error", "chunk")
+SHORTEST_SHARED = 8
+"""Tokens that texts have to begin with in common: for fewer, a second call costs more than it saves."""
 
 
 class Transformer(Encoder):
@@ -33,11 +36,14 @@ class Transformer(Encoder):
         prompts: what stands around the text: a template such as ``"Rewrite: {text}, again: {text:pool}"`` or the name
             of one ("echo", "prompteol" …; see `plait.prompting.Template`); or one for each role, where mere words stand
             in front: ``{"query": "query: ", "document": "passage: "}``; "checkpoint" takes those that the checkpoint
-            names. None puts nothing there: prompts are candidates, not defaults. Each prompt costs its own pass.
+            names. None puts nothing there: prompts are candidates, not defaults. Each prompt costs its own pass; a
+            causal model runs the words that all texts begin with once a batch.
         dtype: "float32" so that figures compare between machines; "bfloat16" is faster where the processor has it,
             "auto" takes it there. States are float32 in any case.
         on_overflow: "report" counts tokens beyond the limit, "error" refuses such a text, "chunk" reads it in windows
             of the limit and pools over the tokens of all of them.
+        overlap: with "chunk", tokens that a window repeats from the one before it, so that none is read without what
+            stands before it. They are read twice and pooled once, where more stands before them.
         revision: commit of a hub checkpoint.
         remote_code: run code that ships with the checkpoint; refused without a 40-hex revision.
 
@@ -59,6 +65,7 @@ class Transformer(Encoder):
         prompts: Mapping[str, str] | str | None = None,
         dtype: str = "float32",
         on_overflow: str = "report",
+        overlap: int = 0,
         revision: str | None = None,
         remote_code: bool = False,
     ) -> None:
@@ -67,6 +74,7 @@ class Transformer(Encoder):
         self.prompts = prompts
         self.dtype = dtype
         self.on_overflow = on_overflow
+        self.overlap = overlap
         self.revision = revision
         self.remote_code = remote_code
 
@@ -78,6 +86,10 @@ class Transformer(Encoder):
     @property
     def width(self) -> int:
         return self.host.width
+
+    @property
+    def router_width(self) -> int:
+        return self.host.router_width or super().router_width
 
     @property
     def depth(self) -> int:
@@ -112,73 +124,114 @@ class Transformer(Encoder):
         template = self._template
         if template is None or not any(isinstance(piece, Slot) and piece.field == "blank" for piece in template.pieces):
             return None
-        found: int | None = self._plain.backend.token_to_id(self._plain.specials["blank"])
+        return self.token_id(self._plain.specials["blank"])
+
+    def token_id(self, token: str) -> int | None:
+        """Id of a token of the vocabulary; None where there is none of that name."""
+        found: int | None = self._plain.backend.token_to_id(token)
         return found
 
     def tokenize(self, items: Items) -> Tokens:
-        plain, limit, template = self._plain, self._limit, self._template
+        return self._tokenize(items, spans=False)
+
+    def spanned(self, items: Items) -> Tokens:
+        template = self._template
+        if template is not None and any(isinstance(piece, Slot) and piece.sentence for piece in template.pieces):
+            raise RecipeError(
+                f"{self}: a prompt that writes the text anew ({{text:sentence}}) cannot go with spans of it"
+            )
+        return self._tokenize(items, spans=True)
+
+    def _tokenize(self, items: Items, spans: bool) -> Tokens:
+        windows, template = self._windows, self._template
         words = len(items) > 0 and not isinstance(items[0], str)
-        skip = len(plain.prefix) if self.host.is_decoder else 0
         if template is not None and (words or template.prefix is None):
-            if self.on_overflow == "chunk":
-                raise RecipeError(f"{self}: a prompt around the text cannot go with windows; give it no end, or none")
-            tokens = read_template(items, template, plain, limit, skip)
-            self._refuse(tokens.cut, limit)
-            return tokens
-        before = "" if template is None else template.prefix
+            return self._in_template(items, template, windows.limit)
+        before = "" if template is None or template.prefix is None else template.prefix
         texts = [f"{before}{item}" if isinstance(item, str) else " ".join(item) for item in items]
-        encodings = plain.encode(texts, offsets=words)
-        cut = np.array([max(0, len(e.ids) - limit) for e in encodings], np.int64)
+        encodings = self._plain.encode(texts, offsets=words or spans)
+        cut = np.array([max(0, len(e.ids) - windows.limit) for e in encodings], np.int64)
         if self.on_overflow == "chunk":
             cut[:] = 0
-        self._refuse(cut, limit)
-        rows = [plain.windows(e.ids[: len(e.ids) - lost], limit) for e, lost in zip(encodings, cut, strict=True)]
+        self._refuse(cut, windows.limit)
+        rows = [windows.split(e.ids[: len(e.ids) - lost]) for e, lost in zip(encodings, cut, strict=True)]
         offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
         ids = np.fromiter((i for row in rows for i in row), np.int32, int(offsets[-1]))
         if words:
-            return Tokens(ids, offsets, *word_units(items, encodings, offsets[:-1], cut, plain, limit), cut)  # type: ignore[arg-type]
-        return Tokens(ids, offsets, *text_units(offsets, plain.window(limit), skip), cut)
+            return Tokens(ids, offsets, *word_units(items, encodings, offsets[:-1], cut, windows), cut)  # type: ignore[arg-type]
+        where = text_spans(items, encodings, cut, windows, np.diff(offsets), len(before)) if spans else None  # type: ignore[arg-type]
+        return Tokens(ids, offsets, *windows.units(offsets, self._skipped), cut, where)
+
+    def _in_template(self, items: Items, template: Template, limit: int) -> Tokens:
+        if self.on_overflow == "chunk":
+            raise RecipeError(f"{self}: a prompt around the text cannot go with windows; give it no end, or none")
+        tokens = read_template(items, template, self._plain, limit, self._skipped)
+        self._refuse(tokens.cut, limit)
+        return tokens
+
+    def shared(self, tokens: Tokens) -> int:
+        if self._template is None or self.on_overflow == "chunk" or not self.host.shares_prefix:
+            return 0
+        found = common_prefix(tokens)
+        return found if found >= SHORTEST_SHARED else 0
 
     def states(self, tokens: Tokens, layers: tuple[int, ...]) -> States:
-        lengths = window_lengths(tokens.lengths, self._plain.window(self._limit))
-        values = np.empty((len(layers), len(tokens.ids), self.width), np.float32)
-        start, at_once = 0, max(1, self.budget // int(lengths.max(initial=1)))
+        lengths = self._windows.lengths(tokens.lengths)
+        kept = tuple(layer for layer in layers if layer >= 0)
+        values = np.empty((len(kept), len(tokens.ids), self.width), np.float32)
+        extra = {n: np.empty((len(tokens.ids), self.router_width), np.float32) for n in layers if n < 0}
+        planes = [extra[n] if n < 0 else values[kept.index(n)] for n in layers]
+        shared = self.shared(tokens)
+        start, at_once = 0, max(1, self.budget // batch_cost(int(lengths.max(initial=1)), shared))
         for first in range(0, len(lengths), at_once):
             rows = lengths[first : first + at_once]
             stop = start + int(rows.sum())
-            self._forward(tokens.ids[start:stop], rows, layers, values[:, start:stop])
+            self._forward(tokens.ids[start:stop], rows, layers, [plane[start:stop] for plane in planes], shared)
             start = stop
-        return States(values, layers, tokens)
+        return States(values, kept, tokens, extra)
 
-    def _forward(self, flat: np.ndarray, lengths: Ints, layers: tuple[int, ...], out: Floats) -> None:
-        """States of rows of tokens, packed into ``out`` ``[L, T, D]``."""
+    def _forward(
+        self, flat: np.ndarray, lengths: Ints, layers: tuple[int, ...], out: Sequence[Floats], shared: int
+    ) -> None:
+        """States of rows of tokens, packed into ``out``: ``[T, D]`` for each layer."""
         longest = int(lengths.max())
         mask = np.arange(longest) < lengths[:, None]
         ids = np.zeros(mask.shape, np.int64)
         ids[mask] = flat
         padded = bool((lengths != longest).any())
-        for packed, plane in zip(out, self.host.states(ids, mask if padded else None, layers), strict=True):
-            packed[:] = plane[mask] if padded else plane.reshape(-1, self.width)
+        planes = self.host.states(ids, mask if padded else None, layers, shared if len(ids) > 1 else 0)
+        for packed, plane in zip(out, planes, strict=True):
+            packed[:] = plane[mask] if padded else plane.reshape(packed.shape)
 
     @property
     def _template(self) -> Template | None:
         return template(self.prompts) if isinstance(self.prompts, str) and self.prompts != "checkpoint" else None
 
     @property
+    def _skipped(self) -> int:
+        """First tokens of a window that are never pooled."""
+        return len(self._plain.prefix) if self.host.is_decoder else 0
+
+    @property
     def _plain(self) -> PlainTokenizer:
         return _tokenizer(self.model, self.dtype, self.revision, self.remote_code)
 
     @property
-    def _limit(self) -> int:
-        """Tokens of a text in one window, specials not counted."""
-        specials = len(self._plain.prefix) + len(self._plain.suffix)
+    def _windows(self) -> Windows:
+        prefix, suffix = self._plain.prefix, self._plain.suffix
+        specials = len(prefix) + len(suffix)
         positions = self.host.positions
         if self.max_length and positions and self.max_length > positions:
             raise RecipeError(f"{self}: the model has positions for {positions} tokens; lower max_length")
         limit = (self.max_length or self.host.max_length) - specials
         if limit < 1:
             raise RecipeError(f"{self}: max_length leaves no room beside {specials} specials")
-        return limit
+        if not 0 <= self.overlap < limit or (self.overlap and self.on_overflow != "chunk"):
+            raise RecipeError(
+                f"{self}: overlap is {self.overlap}; expected less than the {limit} tokens of a window, and only with "
+                'on_overflow="chunk"'
+            )
+        return Windows(prefix, suffix, limit, self.overlap)
 
     def _refuse(self, cut: Ints, limit: int) -> None:
         if self.on_overflow not in OVERFLOWS:

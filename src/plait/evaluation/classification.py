@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +12,14 @@ from numpy.typing import NDArray
 from plait.data.tasks import Labels, Part
 from plait.evaluation.embedded import Embedded
 from plait.evaluation.evaluators import Scorer, documents, one_by_one
+from plait.evaluation.heads import Learner, logistic, mlp, scaled, scaled_logistic
 from plait.evaluation.ridge import BlockRidge, held_out, indicators
 from plait.evaluation.scores import Score
 from plait.step import unit_rows
 from plait.types import Codes, DataError, Floats
 
-COSTS = (1.0, 10.0, 100.0)
-"""Inverse penalties of the logistic head that are tried."""
+SCALED = ("scaled-logistic", "mlp")
+"""Heads that see columns of unit variance in place of rows of unit length."""
 
 NEIGHBOURS = 5
 
@@ -29,11 +29,13 @@ class Classification:
     """A head learned on ``fit``, scored on ``on``. One unit is one text.
 
     The head sees L2-normalised rows. "logistic" chooses C from 1, 10 and 100 and "ridge" its penalty on a fifth of the
-    fit part, then learns from all of it; "knn" asks the 5 nearest by cosine. A label that the fit part lacks cannot be
-    predicted: it counts as an error.
+    fit part, then learns from all of it; "knn" asks the 5 nearest by cosine. "scaled-logistic" and "mlp" see columns
+    scaled to unit variance in place of rows of unit length: what a vector's length says is theirs to use. A label that
+    the fit part lacks cannot be predicted: it counts as an error.
 
     Args:
-        head: "logistic", "ridge" or "knn". A search over concatenations uses ridge in place of logistic.
+        head: "logistic", "ridge", "knn", "scaled-logistic" or "mlp". A search over concatenations uses ridge in place
+            of all but knn.
         chosen: the metric; None is "accuracy", or "micro-f1" where texts have several labels.
     """
 
@@ -49,7 +51,11 @@ class Classification:
         """Learn from ``fit``, score ``on``."""
         known, asked = _labels(fit), _labels(on)
         vectors = documents(embedded, codes)
-        train, test = unit_rows(vectors.of(known.rows)), unit_rows(vectors.of(asked.rows))
+        train, test = vectors.of(known.rows), vectors.of(asked.rows)
+        if self.head in SCALED:
+            train, test = scaled(train, test)
+        else:
+            train, test = unit_rows(train), unit_rows(test)
         classes, targets = _targets(known)
         said = _HEADS[self.head](train, targets, test, not known.multi)
         return self._score(classes, said, known, asked)
@@ -115,39 +121,30 @@ def _knn(train: Floats, targets: Floats, test: Floats, single: bool) -> NDArray[
     return np.asarray(model.fit(train, targets).predict(test)).reshape(len(test), -1) > 0.5
 
 
-def _logistic(train: Floats, targets: Floats, test: Floats, single: bool) -> NDArray[np.bool_]:
-    if not single:
-        columns = [_binary(train, column, test) for column in targets.T]
+def _single(learn: Learner) -> Callable[[Floats, Floats, Floats, bool], NDArray[np.bool_]]:
+    """A head that knows one label a text; several labels are that many yes-or-no questions."""
+
+    def head(train: Floats, targets: Floats, test: Floats, single: bool) -> NDArray[np.bool_]:
+        if single:
+            return _one_hot(learn(train, targets.argmax(axis=1), test), targets.shape[1])
+        columns = [
+            np.full(len(test), bool(column[0]))
+            if column.min() == column.max()
+            else learn(train, column.astype(np.int64), test) > 0
+            for column in targets.T
+        ]
         return np.stack(columns, axis=1)
-    found = _best_logistic(train, targets.argmax(axis=1)).predict(test)
-    return _one_hot(found, targets.shape[1])
+
+    return head
 
 
-def _binary(train: Floats, column: Floats, test: Floats) -> NDArray[np.bool_]:
-    if column.min() == column.max():
-        return np.full(len(test), bool(column[0]))
-    return np.asarray(_best_logistic(train, column.astype(np.int64)).predict(test)) > 0
-
-
-def _best_logistic(train: Floats, classes: NDArray[np.intp]) -> Any:
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    held = held_out(len(train))
-    best = COSTS[len(COSTS) // 2]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        if held.any() and len(np.unique(classes[~held])) > 1:
-            model = LogisticRegression(max_iter=300, warm_start=True)
-            quality = []
-            for cost in COSTS:
-                model.set_params(C=cost).fit(train[~held], classes[~held])
-                quality.append(model.score(train[held], classes[held]))
-            best = COSTS[int(np.argmax(quality))]
-        return LogisticRegression(C=best, max_iter=300).fit(train, classes)
-
-
-_HEADS = {"logistic": _logistic, "ridge": _ridge, "knn": _knn}
+_HEADS = {
+    "logistic": _single(logistic),
+    "ridge": _ridge,
+    "knn": _knn,
+    "scaled-logistic": _single(scaled_logistic),
+    "mlp": _single(mlp),
+}
 
 
 def _targets(known: Labels) -> tuple[list[str], Floats]:

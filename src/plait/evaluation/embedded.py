@@ -17,7 +17,7 @@ class Embedded:
     """Vectors of a task, row by row as ``task.documents`` and ``task.queries`` stand.
 
     Attributes:
-        documents: ``[U, D]``; one row a document, or one row a word where documents are tuples of words.
+        documents: ``[U, D]``; one row a document, one a word where documents are tuples of words, or one a chunk.
         queries: ``[Q, D]``; only in retrieval.
         units: ``[N + 1]``; document ``n`` owns rows ``units[n]:units[n + 1]``. None when each has one row.
 
@@ -50,6 +50,7 @@ class Embedded:
         parts = [(block, np.float32(weight)) for block, weight in zip(blocks, weights, strict=True) if weight]
         if not parts:
             raise DataError("every block has weight 0: nothing is left to concatenate")
+        same_units([block for block, _ in parts])
         documents = np.hstack([weight * unit_rows(block.documents) for block, weight in parts])
         queries = [weight * unit_rows(block.queries) for block, weight in parts if block.queries is not None]
         return cls(documents, np.hstack(queries) if queries else None, parts[0][0].units)
@@ -59,6 +60,14 @@ class Embedded:
         if self.units is None:
             return self.documents[rows]
         return self.documents[ranges(self.units[rows], self.units[rows + 1])]
+
+
+def same_units(blocks: Sequence[Embedded]) -> None:
+    """Refuse blocks whose rows stand for different parts of the documents."""
+    first = blocks[0].units
+    for other in (block.units for block in blocks[1:]):
+        if other is not first and (first is None or other is None or not np.array_equal(first, other)):
+            raise DataError("blocks cut the documents into different chunks: they cannot stand side by side")
 
 
 def _check(what: str, values: Floats) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from plait.data.tasks import Part, Tags, Task
+from plait.data.tasks import Pairs, Part, Tags, Task
 from plait.evaluation.embedded import Embedded
 from plait.evaluation.scores import Score
 from plait.roles import Quantiser
@@ -23,15 +23,17 @@ Scorer: TypeAlias = Callable[[Weights], Score]
 Head: TypeAlias = "str | SequenceTagger"
 
 HEADS: dict[str, tuple[str, ...]] = {
-    "classification": ("logistic", "ridge", "knn"),
+    "classification": ("logistic", "ridge", "knn", "scaled-logistic", "mlp"),
+    "pair-classification": ("cosine", "logistic", "mlp"),
+    "sts": ("cosine", "softmax"),
     "tagging": ("ridge", "linear", "lstm", "crf", "lstm-crf"),
 }
 """Learned heads of each kind of task, the default first; the other kinds learn nothing."""
 
 METRICS: dict[str, tuple[str, ...]] = {
     "retrieval": ("nDCG@k", "Recall@k", "MAP", "MRR@k"),
-    "sts": ("spearman",),
-    "pair-classification": ("ap", "accuracy", "f1"),
+    "sts": ("spearman", "pearson"),
+    "pair-classification": ("ap", "accuracy", "f1", "macro-f1"),
     "classification": ("accuracy", "macro-f1", "micro-f1"),
     "clustering": ("v-measure",),
     "tagging": ("accuracy", "span-f1"),
@@ -79,10 +81,11 @@ def evaluator(task: Task, head: Head | None = None, metric: str | None = None) -
 
     Args:
         task: what is asked of the vectors.
-        head: for classification "logistic" (default), "ridge" or "knn"; for tagging "ridge" (default), "linear",
-            "lstm", "crf", "lstm-crf" or a `SequenceTagger`.
-        metric: None takes the usual one of the task: nDCG@10, Spearman, average precision, accuracy (several labels:
-            micro-F1), V-measure, token accuracy (tags such as B-PER: span F1).
+        head: for classification "logistic" (default), "ridge", "knn", "scaled-logistic" or "mlp"; for tagging "ridge"
+            (default), "linear", "lstm", "crf", "lstm-crf" or a `SequenceTagger`; for pairs "cosine" (default), or a
+            head on `plait.evaluation.pair_features`: "logistic" or "mlp" for classes, "softmax" for graded similarity.
+        metric: None takes the usual one of the task: nDCG@10, Spearman, average precision (with a head: accuracy),
+            accuracy (several labels: micro-F1), V-measure, token accuracy (tags such as B-PER: span F1).
 
     Raises:
         DataError: if the head or metric is not one of the task's kind.
@@ -102,13 +105,9 @@ def evaluator(task: Task, head: Head | None = None, metric: str | None = None) -
 
             return Retrieval(task.corpus, metric or "nDCG@10")
         case "sts":
-            from plait.evaluation.pairs import Similarity
-
-            return Similarity()
+            return _similarity(str(chosen), metric)
         case "pair-classification":
-            from plait.evaluation.pairs import PairClassification
-
-            return PairClassification(metric or "ap")
+            return _pair_classification(task, str(chosen), metric)
         case "classification":
             from plait.evaluation.classification import Classification
 
@@ -121,6 +120,29 @@ def evaluator(task: Task, head: Head | None = None, metric: str | None = None) -
             from plait.evaluation.tagging import Tagging
 
             return Tagging(chosen, metric or ("span-f1" if _spanned(task) else "accuracy"))
+
+
+def _similarity(head: str, metric: str | None) -> Evaluator:
+    if head == "softmax":
+        from plait.evaluation.pair_heads import Relatedness
+
+        return Relatedness(metric or "spearman")
+    from plait.evaluation.pairs import Similarity
+
+    return Similarity(metric or "spearman")
+
+
+def _pair_classification(task: Task, head: str, metric: str | None) -> Evaluator:
+    if head != "cosine":
+        from plait.evaluation.pair_heads import PairHead
+
+        return PairHead(head, metric or "accuracy")
+    highest = max((part.score.max(initial=0) for part in task.parts.values() if isinstance(part, Pairs)), default=0)
+    if highest > 1:
+        raise DataError(f"pairs of {task.name} have the classes 0 to {highest:g}; take head='logistic' or 'mlp'")
+    from plait.evaluation.pairs import PairClassification
+
+    return PairClassification(metric or "ap")
 
 
 def documents(embedded: Embedded, codes: Codes | None) -> Embedded:

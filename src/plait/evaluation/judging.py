@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,18 +10,19 @@ from sklearn.base import clone
 
 from plait import plan
 from plait.bank import Bank
-from plait.compression.binary import Binary
-from plait.data.splits import LEARNED, Fold, split
+from plait.chunks import refuse_chunks
+from plait.data.splits import Fold, split
 from plait.data.tasks import Judgements, Labels, Pairs, Part, Tags, Task, join
 from plait.evaluation.embedded import Embedded
-from plait.evaluation.evaluators import Evaluator, evaluator
+from plait.evaluation.evaluators import evaluator
+from plait.evaluation.passes import Found, Passes, unlearned
 from plait.evaluation.scores import Score
+from plait.evaluation.specs import TaskSpec
 from plait.evaluation.statistics import Interval, interval, pool
-from plait.roles import Encoder
+from plait.items import unit_bounds
 from plait.step import Chain, Composite, Step, walk
-from plait.types import DataError, Floats, Ints, Items, ranges
+from plait.types import Ints, Items, ranges
 
-PARTS = ("test", "dev")
 FIT_ROWS = 20_000
 """Vectors that transforms learn from at most: a mean and a covariance need no more."""
 
@@ -38,6 +38,7 @@ class Judgement:
         folds: how many; 1 where the data has a split.
         cut_texts: texts that a length limit cut.
         notes: what reading and splitting the data met.
+        width: numbers in a vector.
     """
 
     score: Score
@@ -46,10 +47,11 @@ class Judgement:
     folds: int
     cut_texts: int
     notes: tuple[str, ...]
+    width: int
 
 
 def judge(
-    recipe: Composite, task: Task, part: str = "test", seed: int = 0, progress: plan.Progress | None = None
+    recipe: Composite, task: Task | TaskSpec, part: str = "test", seed: int = 0, progress: plan.Progress | None = None
 ) -> Judgement:
     """Score a recipe.
 
@@ -58,8 +60,8 @@ def judge(
 
     Args:
         recipe: what to judge.
-        task: by what.
-        part: "test", or "dev" while choices are still made.
+        task: by what; a `TaskSpec` says also with which head, metric and folds, and on which part.
+        part: "test", or "dev" while choices are still made; not looked at when a `TaskSpec` names one.
         seed: of missing splits, of the texts to learn from and of the bootstrap.
         progress: told how the passes go on.
 
@@ -72,16 +74,68 @@ def judge(
         >>> round(judge(StaticTable("wordllama") | MeanPool(), read("demo:stsb")).score.value, 1)
         0.8
     """
-    if part not in PARTS:
-        raise DataError(f"part is {part!r}; expected one of {', '.join(PARTS)}")
-    protocol, unfitted = split(task, seed), not is_fitted(recipe)
-    scorer = evaluator(task)
+    spec = task if isinstance(task, TaskSpec) else TaskSpec(task, part=part)
     with tempfile.TemporaryDirectory() as scratch:
-        bank = Bank(scratch) if len(protocol.folds) > 1 else None
-        judged = _Judged(task, part, _needed(task, protocol.folds, part, unfitted), bank, seed, progress)
-        score = pool([judged.score(recipe, fold, scorer, unfitted) for fold in protocol.folds])
-    notes = (*task.notes, *protocol.notes)
-    return Judgement(score, interval(score, seed=seed), unfitted, len(protocol.folds), judged.cut_texts, notes)
+        return judge_in(Passes(Bank(scratch), progress), recipe, spec, seed)
+
+
+def judge_in(passes: Passes, recipe: Composite, spec: TaskSpec, seed: int = 0) -> Judgement:
+    """As `judge`, with vectors of passes that may have been run for many tasks at once.
+
+    Args:
+        passes: what runs the passes, or has run them.
+        recipe: what to judge.
+        spec: by what, and how.
+        seed: of missing splits, of the texts to learn from and of the bootstrap.
+    """
+    protocol, unfitted = split(spec.task, seed, spec.folds), not is_fitted(recipe)
+    judged = _Judged(spec, needed_documents(spec, unfitted, seed), passes, seed)
+    score = pool([judged.score(recipe, fold, unfitted) for fold in protocol.folds])
+    notes = (*spec.task.notes, *protocol.notes)
+    return Judgement(
+        score, interval(score, seed=seed), unfitted, len(protocol.folds), judged.cut_texts, notes, judged.width
+    )
+
+
+def judge_vectors(embedded: Embedded, spec: TaskSpec, seed: int = 0) -> Judgement:
+    """Score vectors that are at hand, whatever made them.
+
+    Args:
+        embedded: of the whole task.
+        spec: by what, and how.
+        seed: of missing splits and of the bootstrap.
+
+    Example:
+        >>> from plait.data.tasks import Pairs, Task
+        >>> pairs = Pairs(np.array([0, 0, 1]), np.array([1, 2, 2]), np.array([3.0, 1.0, 2.0]))
+        >>> task = Task("sts", "three", ("a", "b", "c"), parts={"dev": pairs, "test": pairs})
+        >>> vectors = np.array([[1, 0], [1, 0.2], [0, 1]], np.float32)
+        >>> judge_vectors(Embedded(vectors), TaskSpec(task)).score.value
+        1.0
+    """
+    protocol, scorer = split(spec.task, seed, spec.folds), evaluator(spec.task, spec.head, spec.metric)
+    score = pool([scorer.evaluate(embedded, *_sides(fold, spec.part)) for fold in protocol.folds])
+    notes = (*spec.task.notes, *protocol.notes)
+    return Judgement(
+        score, interval(score, seed=seed), False, len(protocol.folds), 0, notes, embedded.documents.shape[1]
+    )
+
+
+def needed_documents(spec: TaskSpec, unfitted: bool, seed: int = 0) -> Ints:
+    """Rows of ``spec.task.documents`` that judging looks at; in retrieval all of them.
+
+    Args:
+        spec: by what, and how.
+        unfitted: whether the recipe has steps that learn from the task's train part.
+        seed: of missing splits.
+    """
+    if spec.task.kind == "retrieval":
+        return np.arange(len(spec.task.documents))
+    folds = split(spec.task, seed, spec.folds).folds
+    used: list[Part] = [_sides(fold, spec.part)[1] for fold in folds]
+    if unfitted or spec.learned:
+        used += [one for fold in folds for one in (fold.train, fold.dev)]
+    return np.unique(np.concatenate([_rows(one) for one in used]))
 
 
 def is_fitted(recipe: Step) -> bool:
@@ -92,42 +146,39 @@ def is_fitted(recipe: Step) -> bool:
     >>> is_fitted(plain), is_fitted(plain | Whitening(9))
     (True, False)
     """
-    return not any(_learns(step) and not step.state() for step in walk(recipe))
-
-
-def _learns(step: Step) -> bool:
-    # Binary's fit notes the width alone, and it does without
-    return not isinstance(step, Composite | Binary) and type(step).fit is not Step.fit
+    return not any(unlearned(step) for step in walk(recipe))
 
 
 @dataclass
 class _Judged:
     """What the folds share."""
 
-    task: Task
-    part: str
+    spec: TaskSpec
     rows: Ints
-    bank: Bank | None
+    passes: Passes
     seed: int
-    progress: plan.Progress | None
     cut_texts: int = 0
+    width: int = 0
 
-    def score(self, recipe: Composite, fold: Fold, scorer: Evaluator, unfitted: bool) -> Score:
-        fit = fold.train if self.part == "dev" else join(fold.train, fold.dev)
-        on = fold.dev if self.part == "dev" else fold.test
-        items = [self.task.documents[row] for row in self.rows.tolist()]
+    def score(self, recipe: Composite, fold: Fold, unfitted: bool) -> Score:
+        fit, on = _sides(fold, self.spec.part)
+        task = self.spec.task
+        items = [task.documents[row] for row in self.rows.tolist()]
         learn = self._to_learn(fit) if unfitted else np.zeros(0, np.int64)
         if unfitted:
             recipe = clone(recipe)
             taught = [items[place] for place in learn.tolist()]
             for strand in recipe.strands():
                 strand.pool.fit(strand.encoder.tokenize(taught))  # type: ignore[attr-defined]
+        if task.kind != "retrieval":
+            refuse_chunks(recipe.strands(), f"a {task.kind} task")
         given = self._vectors(recipe, items, "document")
-        units = _units(items)
+        units = given.chunked.units if given.chunked else unit_bounds(items)
         if unfitted:
             place = learn if units is None else ranges(units[learn], units[learn + 1])
-            recipe.learn({text: values[place] for text, values in given.items()})
-        return scorer.evaluate(self._embedded(recipe, given, items), fit, on)
+            recipe.learn({text: values[place] for text, values in given.vectors.items()})
+        scorer = evaluator(task, self.spec.head, self.spec.metric)
+        return scorer.evaluate(self._embedded(recipe, given), fit, on)
 
     def _to_learn(self, fit: Part) -> Ints:
         """Places in ``rows`` of the texts that steps learn from."""
@@ -137,44 +188,31 @@ class _Judged:
             places = np.sort(np.random.default_rng(self.seed).choice(places, FIT_ROWS, replace=False))
         return places
 
-    def _vectors(self, recipe: Composite, items: Items, role: str) -> dict[str, Floats]:
-        out: dict[str, Floats] = {}
-        sources: dict[str, list[plan.Strand]] = {}
-        for strand in recipe.strands():
-            sources.setdefault(strand.source, []).append(strand)
-        for strands in sources.values():
-            encoder = strands[0].encoder
-            assert isinstance(encoder, Encoder)
-            vectors, reports = plan.run(strands, encoder.prompted(items, role), self.bank, self.progress)
-            out |= vectors
-            self.cut_texts = max(self.cut_texts, *(report.cut_items for report in reports.values()))
-        return out
+    def _vectors(self, recipe: Composite, items: Items, role: str) -> Found:
+        found = self.passes.vectors(recipe, items, role)
+        self.cut_texts = max(self.cut_texts, found.cut)
+        return found
 
-    def _embedded(self, recipe: Composite, given: dict[str, Floats], items: Items) -> Embedded:
+    def _embedded(self, recipe: Composite, given: Found) -> Embedded:
         """Rows of the whole task; those that no part names stay zero. Codes count as what they decode to."""
-        values, body = recipe.weave(given), recipe
+        values, body = recipe.weave(given.vectors), recipe
         if recipe.quantiser is not None:
             values, body = recipe.quantiser.inverse_transform(values), Chain(recipe.children()[:-1])
-        units = _units(self.task.documents)
+        units = given.chunked.units if given.chunked else unit_bounds(self.spec.task.documents)
         place = self.rows if units is None else ranges(units[self.rows], units[self.rows + 1])
-        documents = np.zeros(
-            (len(self.task.documents) if units is None else int(units[-1]), values.shape[1]), np.float32
-        )
+        self.width = values.shape[1]
+        rows = len(self.spec.task.documents) if units is None else int(units[-1])
+        documents = np.zeros((rows, self.width), np.float32)
         documents[place] = values
         queries = None
-        if self.task.kind == "retrieval":
-            queries = body.weave(self._vectors(body, self.task.queries, "query"))
+        if self.spec.task.kind == "retrieval":
+            queries = body.weave(self._vectors(body, self.spec.task.queries, "query").vectors)
         return Embedded(documents, queries, units)
 
 
-def _needed(task: Task, folds: Sequence[Fold], part: str, unfitted: bool) -> Ints:
-    """Documents that are scored or learned from; in retrieval all of them."""
-    if task.kind == "retrieval":
-        return np.arange(len(task.documents))
-    used: list[Part] = [fold.dev if part == "dev" else fold.test for fold in folds]
-    if unfitted or task.kind in LEARNED:
-        used += [one for fold in folds for one in (fold.train, fold.dev)]
-    return np.unique(np.concatenate([_rows(one) for one in used]))
+def _sides(fold: Fold, part: str) -> tuple[Part, Part]:
+    """What heads learn from, and what is scored."""
+    return (fold.train, fold.dev) if part == "dev" else (join(fold.train, fold.dev), fold.test)
 
 
 def _rows(part: Part) -> Ints:
@@ -182,9 +220,3 @@ def _rows(part: Part) -> Ints:
         return np.concatenate([part.left, part.right])
     assert isinstance(part, Labels | Tags)
     return part.rows
-
-
-def _units(items: Items) -> Ints | None:
-    if len(items) == 0 or isinstance(items[0], str):
-        return None
-    return np.concatenate([[0], np.cumsum([len(item) for item in items])])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from plait._lazy import need
+from plait.chunks import refuse_chunks
 from plait.evaluation.evaluators import quantiser
 from plait.step import Composite, unit_rows
 from plait.types import Codes, Floats, RecipeError, Vectors
@@ -47,6 +48,8 @@ class MtebModel:
         """
         texts = [str(text) for batch in inputs for text in batch["text"]]
         role = "query" if str(getattr(prompt_type, "value", prompt_type)) == "query" else "document"
+        if role != "query":
+            refuse_chunks(self.recipe.strands(), "MTEB")
         made = self.recipe.encode(texts, role=role)
         if isinstance(made, Codes):
             return quantiser(made).inverse_transform(made.values)

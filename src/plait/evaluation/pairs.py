@@ -19,7 +19,11 @@ from plait.types import Codes, DataError
 
 @dataclass(frozen=True)
 class Similarity:
-    """Spearman's correlation of cosine and gold. One unit is one pair; nothing is learned."""
+    """Correlation of cosine and gold. One unit is one pair; nothing is learned.
+
+    Args:
+        metric: "spearman" (of ranks) or "pearson".
+    """
 
     metric: str = "spearman"
 
@@ -33,7 +37,7 @@ class Similarity:
         return lambda weights: self._judge(pairs, similarity(weights))
 
     def _judge(self, pairs: Pairs, similarity: Reals) -> Score:
-        return Score.of(self.metric, "spearman", similarity, pairs.score)
+        return Score.of(self.metric, self.metric, similarity, pairs.score)
 
 
 @dataclass(frozen=True)

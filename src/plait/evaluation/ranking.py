@@ -48,6 +48,24 @@ def top_k(scores: Floats, k: int) -> Ints:
     return np.asarray(columns[order][starts[:, None] + np.arange(k)])
 
 
+def half_tied_ranks(scores: Floats, target: Ints, tolerance: float = 1e-6) -> Reals:
+    """Rank of one column in each row, 1 for the largest; a tie counts half.
+
+    Args:
+        scores: ``[Q, M]``.
+        target: ``[Q]`` the column that is ranked.
+        tolerance: scores this close are tied; the default is what float32 rounds, for similarities of the order of 1.
+
+    Example:
+        >>> half_tied_ranks(np.array([[3, 2, 1], [2, 2, 2]], np.float32), np.array([1, 0])).tolist()
+        [2.0, 2.0]
+    """
+    own = scores[np.arange(len(scores)), target][:, None]
+    better = (scores > own + np.float32(tolerance)).sum(axis=1)
+    tied = (scores >= own - np.float32(tolerance)).sum(axis=1) - better - 1
+    return np.asarray(1 + better + tied / 2, np.float64)
+
+
 @dataclass(frozen=True, eq=False)
 class Measure:
     """A ranking metric: its family and how deep it looks."""

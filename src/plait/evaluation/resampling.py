@@ -34,7 +34,15 @@ def ratio(examples: Examples, draws: Ints) -> Reals:
 
 def spearman(examples: Examples, draws: Ints) -> Reals:
     """Spearman's rank correlation, ties at their average rank. Where one side is constant it is 0."""
-    x, y = (_ranks(values, draws) for values in examples)
+    return _correlation(*(_ranks(values, draws) for values in examples))
+
+
+def pearson(examples: Examples, draws: Ints) -> Reals:
+    """Pearson's correlation. Where one side is constant it is 0."""
+    return _correlation(*(np.asarray(values, np.float64)[draws] for values in examples))
+
+
+def _correlation(x: Reals, y: Reals) -> Reals:
     x -= x.mean(axis=1, keepdims=True)
     y -= y.mean(axis=1, keepdims=True)
     covariance = np.einsum("bi,bi->b", x, y)
@@ -81,6 +89,7 @@ STATISTICS: Mapping[str, Callable[[Examples, Ints], Reals]] = {
     "mean": mean,
     "ratio": ratio,
     "spearman": spearman,
+    "pearson": pearson,
     "average-precision": average_precision,
     "macro-f1": macro_f1,
     "v-measure": v_measure,

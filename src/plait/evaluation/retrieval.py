@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from plait.data.tasks import Judgements, Part
-from plait.evaluation.embedded import Embedded
+from plait.evaluation.embedded import Embedded, same_units
 from plait.evaluation.evaluators import Scorer, Weights, one_by_one, quantiser, squared
 from plait.evaluation.ranking import Grades, Measure, top_k
 from plait.evaluation.resampling import Reals
@@ -27,6 +27,8 @@ CACHE_BYTES = 2**30
 class Retrieval:
     """nDCG@k, Recall@k, MRR@k or MAP (of 1,000) with cosine similarity. One unit is one query.
 
+    A document in chunks scores as high as its best chunk.
+
     Args:
         corpus: ``[M]`` row of each document in the embedded documents; None for one row each, in order.
         metric: which of them.
@@ -40,20 +42,22 @@ class Retrieval:
         judgements, measure = _judgements(on), Measure.parse(self.metric)
         queries = _queries(embedded, judgements)
         if codes is None:
-            ranking = self._search(queries, embedded.documents, measure.depth)
+            ranking = self._search(queries, embedded, measure.depth)
         else:
-            ranking = self._search_codes(queries, codes, measure.depth)
+            ranking = self._search_codes(queries, codes, embedded.units, measure.depth)
         return Score.of(self.metric, "mean", reported(ranking, judgements.relevant, measure))
 
     def additive(self, blocks: Sequence[Embedded], fit: Part | None, on: Part) -> Scorer:
         """Weighted sums of cached similarities."""
         judgements, measure = _judgements(on), Measure.parse(self.metric)
-        rows = len(blocks[0].documents)
+        rows, units = len(blocks[0].documents), blocks[0].units
         if len(blocks) * len(judgements) * rows * 4 > CACHE_BYTES:
             return one_by_one(self, blocks, fit, on)
+        same_units(blocks)
         cached = [unit_rows(_queries(block, judgements)) @ unit_rows(block.documents).T for block in blocks]
         filled = np.stack([block.documents.any(axis=1) for block in blocks]).astype(np.float64)
-        grades = Grades(judgements.relevant, rows if self.corpus is None else len(self.corpus))
+        size = rows if units is None else len(units) - 1
+        grades = Grades(judgements.relevant, size if self.corpus is None else len(self.corpus))
 
         def score(weights: Weights) -> Score:
             squares = squared(weights, len(blocks))
@@ -64,24 +68,41 @@ class Retrieval:
             if not filled.all():
                 norms = np.sqrt(squares @ filled)
                 np.divide(total, norms.astype(np.float32), out=total, where=norms > 0)
-            return Score.of(self.metric, "mean", grades.measure(top_k(self._spread(total), measure.depth), measure))
+            ranking = top_k(self._spread(total, units), measure.depth)
+            return Score.of(self.metric, "mean", grades.measure(ranking, measure))
 
         return score
 
-    def _search(self, queries: Floats, documents: Floats, k: int) -> Ints:
-        queries, documents = unit_rows(queries), unit_rows(documents)
-        found = [top_k(self._spread(queries[rows] @ documents.T), k) for rows in _slices(len(queries), len(documents))]
-        return np.concatenate(found)
+    def _search(self, queries: Floats, embedded: Embedded, k: int) -> Ints:
+        queries, documents, units = unit_rows(queries), unit_rows(embedded.documents), embedded.units
+        slices = _slices(len(queries), len(documents))
+        return np.concatenate([top_k(self._spread(queries[rows] @ documents.T, units), k) for rows in slices])
 
-    def _search_codes(self, queries: Floats, codes: Codes, k: int) -> Ints:
+    def _search_codes(self, queries: Floats, codes: Codes, units: Ints | None, k: int) -> Ints:
         from plait.compression.search import search_codes
 
+        if units is not None:
+            return self._search_chunks(queries, codes, units, k)
         values = codes.values if self._plain(len(codes)) else codes.values[self.corpus]
         found: Ints = search_codes(queries, values, quantiser(codes), min(k, len(values)))[0]
         return found
 
-    def _spread(self, similarities: Floats) -> Floats:
+    def _search_chunks(self, queries: Floats, codes: Codes, units: Ints, k: int) -> Ints:
+        """Documents by their best chunk: every chunk's score is needed, as any document may own the next best one."""
+        from plait.compression.search import search_codes
+
+        found = []
+        for rows in _slices(len(queries), len(codes)):
+            numbers, scores = search_codes(queries[rows], codes.values, quantiser(codes), len(codes))
+            similarities = np.empty_like(scores)
+            np.put_along_axis(similarities, numbers, scores, axis=1)
+            found.append(top_k(self._spread(similarities, units), k))
+        return np.concatenate(found)
+
+    def _spread(self, similarities: Floats, units: Ints | None) -> Floats:
         """Similarities to rows made similarities to documents: equal texts get equal numbers, to the last bit."""
+        if units is not None:
+            similarities = np.maximum.reduceat(similarities, units[:-1], axis=1)
         return similarities if self._plain(similarities.shape[1]) else similarities[:, self.corpus]
 
     def _plain(self, rows: int) -> bool:

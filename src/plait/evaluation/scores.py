@@ -20,9 +20,9 @@ class Score:
         metric: its name, such as "nDCG@10".
         value: higher is better; most metrics lie in 0 … 1.
         examples: arrays of n rows each; what they are depends on ``kind``.
-        kind: how the rows make the value. "mean": values; "ratio": numerators, denominators; "spearman": similarities,
-            gold; "average-precision": similarities, 0/1; "macro-f1": gold, predicted; "v-measure": gold, clusters,
-            which clustering.
+        kind: how the rows make the value. "mean": values; "ratio": numerators, denominators; "spearman" and "pearson":
+            similarities, gold; "average-precision": similarities, 0/1; "macro-f1": gold, predicted; "v-measure": gold,
+            clusters, which clustering.
 
     Example:
         >>> score = Score.of("accuracy", "mean", np.array([1.0, 0.0, 1.0, 1.0]))

@@ -1,22 +1,22 @@
-"""A trainable sequence tagger on frozen word vectors."""
+"""A trainable sequence tagger on frozen word vectors, on parts that read the words themselves, or on both."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Self, TypeAlias
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from plait.evaluation.crf import Crf
-from plait.types import DataError, Floats, Ints
+from plait.evaluation.sentence_batches import Corpus, Rows, Sentences
+from plait.evaluation.token_parts import TokenPart, TokenReader
+from plait.types import DataError
 
-Sentences: TypeAlias = "Sequence[Floats] | tuple[Floats, Ints]"
 Tagged: TypeAlias = Sequence[Sequence[str]]
 
 STEPS = 16
@@ -29,9 +29,13 @@ UNKNOWN = -1
 class Network(nn.Module):
     """Word vectors ``[B, T, D]`` to emissions ``[B, T, C]``, and a CRF over them if there is one."""
 
-    def __init__(self, width: int, classes: int, tagger: SequenceTagger) -> None:
+    def __init__(self, width: int, classes: int, tagger: SequenceTagger, words: Sequence[str]) -> None:
         super().__init__()
+        self.reader = TokenReader(tagger.parts, words) if tagger.parts else None
+        width += self.reader.width if self.reader else 0
         self.dropout = nn.Dropout(tagger.dropout)
+        self.project = nn.Linear(width, tagger.project) if tagger.project else None
+        width = tagger.project or width
         inner = tagger.dropout if tagger.layers > 1 else 0.0
         self.rnn = (
             nn.LSTM(width, tagger.hidden, tagger.layers, batch_first=True, bidirectional=True, dropout=inner)
@@ -44,6 +48,7 @@ class Network(nn.Module):
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Emissions; those beyond a sentence's length mean nothing."""
         states = self.dropout(values)
+        states = states if self.project is None else self.project(states)
         if self.rnn is not None:
             packed = pack_padded_sequence(states, lengths, batch_first=True, enforce_sorted=False)
             states = self.dropout(pad_packed_sequence(self.rnn(packed)[0], batch_first=True)[0])
@@ -67,25 +72,8 @@ class Network(nn.Module):
         return [tags[:length] for tags, length in zip(best, lengths.tolist(), strict=True)]
 
 
-@dataclass(frozen=True, eq=False)
-class _Corpus:
-    """Sentences as one tensor with offsets; tags as numbers beside it."""
-
-    values: Tensor
-    units: list[int]
-    tags: Tensor
-
-    def batches(self, order: Sequence[int], size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Padded (values, lengths, tags) of ``size`` sentences each."""
-        for start in range(0, len(order), size):
-            slices = [slice(self.units[n], self.units[n + 1]) for n in order[start : start + size]]
-            lengths = torch.tensor([part.stop - part.start for part in slices])
-            values = pad_sequence([self.values[part] for part in slices], batch_first=True)
-            yield values, lengths, pad_sequence([self.tags[part] for part in slices], batch_first=True)
-
-
 class SequenceTagger(BaseEstimator):
-    """Dropout, an optional bidirectional LSTM, a linear layer and an optional CRF, trained with Adam.
+    """Trainable word parts, dropout, a bidirectional LSTM, a linear layer and a CRF, as far as wanted; trained by Adam.
 
     Training stops once neither accuracy nor loss on held-out sentences has got better for ``patience`` epochs, and goes
     back to the epoch of the best accuracy. Inputs are centred and brought to unit variance by one common factor, so
@@ -103,6 +91,10 @@ class SequenceTagger(BaseEstimator):
             count as one.
         patience: epochs without gain.
         random_state: seed of initial weights, order, dropout and the held-out tenth.
+        parts: read the words themselves and are trained along, such as ``[SubwordLSTM(), CharacterLSTM()]``; their
+            vectors follow the frozen ones, if there are any. Sentences must then come as `WordInputs`.
+        project: width that a linear layer brings the input vectors to; None leaves them as they are. It makes wide
+            concatenations cheaper to read for the LSTM.
 
     Attributes:
         classes_: tags, sorted.
@@ -129,6 +121,8 @@ class SequenceTagger(BaseEstimator):
         batch: int = 32,
         patience: int = 3,
         random_state: int = 0,
+        parts: Sequence[TokenPart] = (),
+        project: int | None = None,
     ) -> None:
         self.rnn = rnn
         self.hidden = hidden
@@ -140,12 +134,15 @@ class SequenceTagger(BaseEstimator):
         self.batch = batch
         self.patience = patience
         self.random_state = random_state
+        self.parts = parts
+        self.project = project
 
     def fit(self, X: Sentences, y: Tagged, dev: tuple[Sentences, Tagged] | None = None) -> Self:
         """Train.
 
         Args:
-            X: ``[n, D]`` word vectors of each sentence, or all of them as ``[W, D]`` with ``[N + 1]`` offsets.
+            X: ``[n, D]`` word vectors of each sentence, or all of them as ``[W, D]`` with ``[N + 1]`` offsets, or
+                `WordInputs`.
             y: tags of each sentence.
             dev: sentences and tags for early stopping; None holds out a tenth of the sentences.
 
@@ -154,19 +151,22 @@ class SequenceTagger(BaseEstimator):
         """
         if self.rnn not in (None, "lstm"):
             raise DataError(f"rnn is {self.rnn!r}; expected None or 'lstm'")
-        values, units = _flat(X)
+        rows = Rows.of(X)
         self.classes_ = sorted({tag for sentence in y for tag in sentence})
         if not self.classes_:
             raise DataError("no tagged words to learn from")
-        self.mean_ = values.mean(axis=0, dtype=np.float64).astype(np.float32)
-        self.scale_ = float(values.std(axis=0, dtype=np.float64).mean()) or 1.0
-        corpus = self._corpus(values, units, y)
-        full = [number for number in range(len(y)) if units[number + 1] > units[number]]
-        train, held = (full, None) if dev is not None else self._hold_out(full)
-        watched = self._corpus(*_flat(dev[0]), dev[1]) if dev is not None else corpus
+        width = rows.values.shape[1]
+        if not width and not self.parts:
+            raise DataError("the words have no vectors and the tagger has no parts: give one or the other")
+        self.mean_ = rows.values.mean(axis=0, dtype=np.float64).astype(np.float32)
+        self.scale_ = (float(rows.values.std(axis=0, dtype=np.float64).mean()) if width else 0.0) or 1.0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.random_state)
-            self.network_ = Network(values.shape[1], len(self.classes_), self)
+            self.network_ = Network(width, len(self.classes_), self, rows.words or ())
+            corpus = self._corpus(rows, y)
+            full = [number for number in range(len(y)) if rows.units[number + 1] > rows.units[number]]
+            train, held = (full, None) if dev is not None else self._hold_out(full)
+            watched = self._corpus(Rows.of(dev[0]), dev[1]) if dev is not None else corpus
             self._train(corpus, train, watched, held)
         return self
 
@@ -174,16 +174,16 @@ class SequenceTagger(BaseEstimator):
         """Tags of each sentence."""
         if not hasattr(self, "network_"):
             raise DataError("this SequenceTagger is not fitted; call fit first")
-        values, units = _flat(X)
-        corpus = self._corpus(values, units, None)
-        return [tuple(self.classes_[tag] for tag in tags) for tags in self._decode(corpus, range(len(units) - 1))]
+        rows = Rows.of(X)
+        said = self._decode(self._corpus(rows, None), range(len(rows.units) - 1))
+        return [tuple(self.classes_[tag] for tag in tags) for tags in said]
 
     def score(self, X: Sentences, y: Tagged) -> float:
         """Share of words whose tag is right."""
         pairs = [(a, b) for said, gold in zip(self.predict(X), y, strict=True) for a, b in zip(said, gold, strict=True)]
         return sum(a == b for a, b in pairs) / len(pairs)
 
-    def _train(self, corpus: _Corpus, train: list[int], watched: _Corpus, held: list[int] | None) -> None:
+    def _train(self, corpus: Corpus, train: list[int], watched: Corpus, held: list[int] | None) -> None:
         network, rng = self.network_, np.random.default_rng(self.random_state)
         optimizer = torch.optim.Adam(network.parameters(), lr=self.lr)
         watch = held if held is not None else list(range(len(watched.units) - 1))
@@ -193,7 +193,7 @@ class SequenceTagger(BaseEstimator):
             network.train()
             for batch in self._steps(corpus, train, rng):
                 optimizer.zero_grad(set_to_none=True)
-                network.loss(*batch).backward()  # type: ignore[no-untyped-call]
+                network.loss(*batch).backward()
                 optimizer.step()
             accuracy, loss = self._accuracy(watched, watch), self._loss(watched, watch)
             # while a rare tag has yet to be said, accuracy stands still and only the loss tells that training goes on
@@ -207,22 +207,22 @@ class SequenceTagger(BaseEstimator):
         network.eval()
 
     def _steps(
-        self, corpus: _Corpus, train: list[int], rng: np.random.Generator
+        self, corpus: Corpus, train: list[int], rng: np.random.Generator
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         if self.rnn or self.crf:
             yield from corpus.batches(rng.permutation(train).tolist(), _size(len(train), self.batch))
             return
         words = np.concatenate([np.arange(corpus.units[n], corpus.units[n + 1]) for n in train])
         for rows in torch.split(torch.from_numpy(rng.permutation(words)), _size(len(words), 16 * self.batch)):
-            yield corpus.values[rows][:, None], torch.ones(len(rows), dtype=torch.long), corpus.tags[rows][:, None]
+            yield corpus.inputs(rows)[:, None], torch.ones(len(rows), dtype=torch.long), corpus.tags[rows][:, None]
 
-    def _accuracy(self, corpus: _Corpus, sentences: Sequence[int]) -> float:
+    def _accuracy(self, corpus: Corpus, sentences: Sequence[int]) -> float:
         said = [tag for tags in self._decode(corpus, sentences) for tag in tags]
         gold = [corpus.tags[corpus.units[n] : corpus.units[n + 1]] for n in sentences]
         return float((torch.tensor(said) == torch.cat(gold)).double().mean())
 
     @torch.no_grad()
-    def _loss(self, corpus: _Corpus, sentences: Sequence[int]) -> float:
+    def _loss(self, corpus: Corpus, sentences: Sequence[int]) -> float:
         """Mean loss a word; a tag that was never learned counts as the first one, a constant for early stopping."""
         full = [n for n in sentences if corpus.units[n + 1] > corpus.units[n]]
         total, words = 0.0, 0
@@ -233,7 +233,7 @@ class SequenceTagger(BaseEstimator):
         return total / words
 
     @torch.no_grad()
-    def _decode(self, corpus: _Corpus, sentences: Sequence[int]) -> list[list[int]]:
+    def _decode(self, corpus: Corpus, sentences: Sequence[int]) -> list[list[int]]:
         self.network_.eval()
         length = {n: corpus.units[n + 1] - corpus.units[n] for n in sentences}
         order = sorted((n for n in sentences if length[n]), key=lambda n: length[n])  # alike lengths: little padding
@@ -242,17 +242,18 @@ class SequenceTagger(BaseEstimator):
         found.update(zip(order, decoded, strict=True))
         return [found.get(n, []) for n in sentences]
 
-    def _corpus(self, values: Floats, units: Ints, y: Tagged | None) -> _Corpus:
+    def _corpus(self, rows: Rows, y: Tagged | None) -> Corpus:
         numbers = {tag: number for number, tag in enumerate(self.classes_)}
-        scaled = torch.from_numpy((values - self.mean_) / np.float32(self.scale_))
+        scaled = torch.from_numpy((rows.values - self.mean_) / np.float32(self.scale_))
+        reader = self.network_.reader
         if y is None:
-            return _Corpus(scaled, units.tolist(), torch.full((len(values),), UNKNOWN))
-        lengths = np.diff(units).tolist()
+            return Corpus.of(rows, scaled, torch.full((len(scaled),), UNKNOWN), reader)
+        lengths = np.diff(rows.units).tolist()
         if lengths != [len(tags) for tags in y]:
             tagged = f"{len(y)} sentences of {sum(map(len, y))} tags"
             raise DataError(f"{len(lengths)} sentences of {sum(lengths)} words do not match {tagged}, one by one")
         tags = [numbers.get(tag, UNKNOWN) for sentence in y for tag in sentence]
-        return _Corpus(scaled, units.tolist(), torch.tensor(tags, dtype=torch.long))
+        return Corpus.of(rows, scaled, torch.tensor(tags, dtype=torch.long), reader)
 
     def _hold_out(self, full: list[int]) -> tuple[list[int], list[int]]:
         order = np.random.default_rng(self.random_state).permutation(full).tolist()
@@ -272,12 +273,3 @@ def _size(examples: int, most: int) -> int:
 
 def _mask(lengths: Tensor) -> Tensor:
     return torch.arange(int(lengths.max())) < lengths[:, None]
-
-
-def _flat(X: Sentences) -> tuple[Floats, Ints]:
-    if isinstance(X, tuple) and len(X) == 2 and X[0].ndim == 2 and X[1].ndim == 1:
-        return np.asarray(X[0], np.float32), np.asarray(X[1], np.int64)
-    if not len(X):
-        raise DataError("no sentences")
-    lengths = [len(sentence) for sentence in X]
-    return np.concatenate([np.asarray(s, np.float32) for s in X]), np.concatenate([[0], np.cumsum(lengths)])

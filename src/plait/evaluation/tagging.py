@@ -66,16 +66,17 @@ class Tagging:
         return score
 
     def _score(self, said: Tagged, asked: Tags) -> Score:
-        counts = _span_counts if self.metric == "span-f1" else _token_counts
+        counts = span_counts if self.metric == "span-f1" else token_counts
         return Score.of(self.metric, "ratio", *counts(said, asked.tags))
 
 
-def _token_counts(said: Tagged, gold: Tagged) -> tuple[np.ndarray, np.ndarray]:
+def token_counts(said: Tagged, gold: Tagged) -> tuple[np.ndarray, np.ndarray]:
+    """Right words and words of each sentence: their sums' ratio is accuracy."""
     right = [sum(a == b for a, b in zip(*both, strict=True)) for both in zip(said, gold, strict=True)]
     return np.array(right, np.float64), np.array([len(tags) for tags in gold], np.float64)
 
 
-def _span_counts(said: Tagged, gold: Tagged) -> tuple[np.ndarray, np.ndarray]:
+def span_counts(said: Tagged, gold: Tagged) -> tuple[np.ndarray, np.ndarray]:
     """2 · right and said + true spans of each sentence: their sums' ratio is micro-averaged F1."""
     both = [(set(spans(a)), set(spans(b))) for a, b in zip(said, gold, strict=True)]
     right = np.array([2 * len(a & b) for a, b in both], np.float64)

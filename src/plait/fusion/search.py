@@ -124,12 +124,19 @@ class ConcatSearch(Composite):
     def weave(self, given: Mapping[str, Floats]) -> np.ndarray:
         return self.concat.weave(given)
 
-    def learn(self, given: Mapping[str, Floats]) -> Self:
-        self.concat.learn(given)
+    def learn(self, given: Mapping[str, Floats], lesson: plan.Lesson = plan.UNLABELLED) -> Self:
+        self.concat.learn(given, lesson)
         return self
 
-    def fit(self, X: Items, y: object = None, bank: Bank | None = None, score: Score | None = None) -> Self:
+    def fit(
+        self,
+        X: Items,
+        y: object = None,
+        bank: Bank | None = None,
+        progress: plan.Progress | None = None,
+        score: Score | None = None,
+    ) -> Self:
         """Search with ``score`` if one is given, then fit the parts that are in."""
         if score is not None:
             self.search(score)
-        return super().fit(X, y, bank)
+        return super().fit(X, y, bank, progress)

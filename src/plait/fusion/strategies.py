@@ -6,15 +6,17 @@ scored, so that they can be compared at equal numbers of evaluations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Weights = NDArray[np.float64]
 Score = Callable[[Weights], float]
+Candidate = TypeVar("Candidate")
+State = TypeVar("State")
 
 FACTORS = (0.5, 0.7, 1.0, 1.4, 2.0)
 """Weights tried for a part: half to double, in steps of about √2."""
@@ -142,15 +144,44 @@ def greedy(
 ) -> Trail:
     """Start from the best part and add the one that helps most, until none does or ``episodes`` are spent."""
     ledger = Ledger(score)
-    current, best = np.zeros(size), -np.inf
-    while len(ledger.trail.scores) < episodes:
+
+    def moves(current: Weights) -> list[Weights]:
         left = episodes - len(ledger.trail.scores)
-        moves = [_with(current, part, factor) for part in np.flatnonzero(current == 0) for factor in factors][:left]
-        values = [ledger(move) for move in moves]
-        if not values or max(values) <= best:
-            break
-        best, current = max(values), moves[int(np.argmax(values))]
+        return [_with(current, part, factor) for part in np.flatnonzero(current == 0) for factor in factors][:left]
+
+    _climb(np.zeros(size), moves, ledger)
     return ledger.trail
+
+
+def greedy_select(
+    candidates: Sequence[Candidate], evaluate: Callable[[tuple[Candidate, ...]], float], max_k: int | None = None
+) -> tuple[Candidate, ...]:
+    """Forward selection: add the candidate that raises the score most, until none does or there are ``max_k``.
+
+    With L candidates it scores at most L(L + 1) / 2 sets, where trying all would score 2^L.
+
+    Args:
+        candidates: what may be chosen: encoders, features, recipes.
+        evaluate: score of a set, higher is better; never asked about the empty one.
+        max_k: most to choose; None sets no limit.
+
+    Returns:
+        The chosen ones, in the order in which they came in.
+
+    Example:
+        >>> worth = {"a": 3, "b": 1, "c": -2}
+        >>> greedy_select("abc", lambda chosen: sum(worth[name] for name in chosen))
+        ('a', 'b')
+    """
+    most = len(candidates) if max_k is None else max_k
+
+    def moves(chosen: tuple[int, ...]) -> list[tuple[int, ...]]:
+        left = [place for place in range(len(candidates)) if place not in chosen]
+        return [(*chosen, place) for place in left] if len(chosen) < most else []
+
+    start: tuple[int, ...] = ()
+    found = _climb(start, moves, lambda places: evaluate(tuple(candidates[place] for place in places)))
+    return tuple(candidates[place] for place in found)
 
 
 def everything(score: Score, size: int, episodes: int, rng: np.random.Generator) -> Trail:
@@ -177,6 +208,17 @@ def refine(score: Score, weights: Weights, factors: tuple[float, ...] = FACTORS,
 
 
 STRATEGIES: dict[str, Callable[..., Trail]] = {"ace": ace, "greedy": greedy, "random": random, "all": everything}
+
+
+def _climb(start: State, moves: Callable[[State], Sequence[State]], score: Callable[[State], float]) -> State:
+    """Take the best move, the first of equal ones, for as long as it betters the score."""
+    current, best = start, -np.inf
+    while options := moves(current):
+        values = [score(option) for option in options]
+        if max(values) <= best:
+            break
+        best, current = max(values), options[int(np.argmax(values))]
+    return current
 
 
 def _draw(probability: Weights, previous: Weights, rng: np.random.Generator) -> Weights:

@@ -6,6 +6,7 @@ STEPS = {
     "LayerAttention": "plait.layers.attention",
     "ScalarMix": "plait.layers.scalar_mix",
     "ConcatLayers": "plait.layers.concat",
+    "RouterWeights": "plait.layers.router",
     "Layer": "plait.layers.single",
     "LayerMean": "plait.layers.mean",
 }

@@ -80,7 +80,9 @@ class CrossAttention(nn.Module):
         out = out + queries if self.residual else out
         gate, up = self.feed_in(self.norm_feed(out)).chunk(2, dim=-1)
         fed = self.feed_out(F.gelu(gate) * up)
-        return out + fed if self.residual else fed
+        final: Tensor = out + fed if self.residual else fed
+        return final
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        split: Tensor = x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return split

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -45,7 +46,7 @@ class LayerWeights(nn.Module):
             states = torch.stack(list(states), dim=-2)
         if self.layer_norm:
             states = F.layer_norm(states, states.shape[-1:])
-        logits = self.logits
+        logits: Tensor = self.logits
         if self.training and self.dropout:
             left_out = torch.rand_like(logits) < self.dropout
             if not bool(left_out.all()):

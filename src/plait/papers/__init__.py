@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from plait.papers.outcome import Claim as Claim
     from plait.papers.outcome import Outcome as Outcome
     from plait.papers.result import CheckResult as CheckResult
+    from plait.papers.taxonomy_rows import Row as Row
+    from plait.papers.taxonomy_rows import taxonomies as taxonomies
+    from plait.papers.taxonomy_rows import taxonomy as taxonomy
 
 NAMES = {
     "Ablation": "plait.papers.outcome",
@@ -24,6 +27,9 @@ NAMES = {
     "Paper": "plait.papers.catalogue",
     "paper": "plait.papers.catalogue",
     "papers": "plait.papers.catalogue",
+    "Row": "plait.papers.taxonomy_rows",
     "run_check": "plait.papers.check",
+    "taxonomies": "plait.papers.taxonomy_rows",
+    "taxonomy": "plait.papers.taxonomy_rows",
 }
 __getattr__, __dir__ = exports(__name__, NAMES)

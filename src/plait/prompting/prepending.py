@@ -24,9 +24,12 @@ class TokenPrepending(HostStep):
             layers; published values are 3 to 7 for 28 to 42 layers, and copying everywhere does harm.
         start: first block before which the state is copied. The default 1 spares block 0, where the last token's state
             is only that of a quotation mark.
+        placeholder: a token of the vocabulary that the prompt holds in front of the text, such as ``"<unused7>"``; None
+            takes the prompt's ``{blank}``.
 
     Raises:
-        RecipeError: when run, if the window is empty, or the encoder's prompt has no ``{blank}``.
+        RecipeError: when run, if the window is empty, the encoder's prompt has no ``{blank}``, or the placeholder is no
+            token.
         ModelError: when run, if the blank is not exactly one token of each text.
 
     Source: Token Prepending: A Training-Free Approach for Eliciting Better Sentence Embeddings from LLMs,
@@ -37,16 +40,13 @@ class TokenPrepending(HostStep):
         'TokenPrepending(7)'
     """
 
-    def __init__(self, stop: int = 4, start: int = 1) -> None:
+    def __init__(self, stop: int = 4, start: int = 1, placeholder: str | None = None) -> None:
         self.stop = stop
         self.start = start
+        self.placeholder = placeholder
 
     def change(self, encoder: Any) -> AbstractContextManager[None]:
-        blank = getattr(encoder, "blank_id", None)
-        if blank is None:
-            raise RecipeError(
-                f'{self} fills the {{blank}} of a prompt, and {encoder} has none; use e.g. prompts="prompteol-blank"'
-            )
+        blank = self._blank(encoder)
         if not 0 <= self.start < self.stop:
             raise RecipeError(f"{self}: start is {self.start} and stop {self.stop}; expected 0 <= start < stop")
 
@@ -62,3 +62,15 @@ class TokenPrepending(HostStep):
         layers = range(self.start, min(self.stop, encoder.depth))
         changes: AbstractContextManager[None] = encoder.intervene(dict.fromkeys(layers, copy_last))
         return changes
+
+    def _blank(self, encoder: Any) -> int:
+        """Id of the token that is overwritten."""
+        if self.placeholder is None:
+            found: int | None = getattr(encoder, "blank_id", None)
+            problem = f'fills the {{blank}} of a prompt, and {encoder} has none; use e.g. prompts="prompteol-blank"'
+        else:
+            found = encoder.token_id(self.placeholder)
+            problem = f"fills {self.placeholder!r}, but {self.placeholder!r} is no token of {encoder}"
+        if found is None:
+            raise RecipeError(f"{self} {problem}")
+        return found

@@ -95,6 +95,12 @@ class Template:
         return sum(isinstance(piece, Slot) and piece.field == "text" for piece in self.pieces)
 
     @property
+    def answers(self) -> bool:
+        """Whether it ends in words of its own and marks nothing to pool: its last token then answers for the text."""
+        marked = any(isinstance(piece, Slot) and piece.pool for piece in self.pieces)
+        return isinstance(self.pieces[-1], str) and not marked
+
+    @property
     def prefix(self) -> str | None:
         """What stands in front, if the template is nothing but some words and then the text."""
         match self.pieces:

@@ -3,6 +3,12 @@
 from plait._lazy import exports
 
 NAMES = {
+    "Constraints": "plait.selection.starting_points",
+    "KnownRecipe": "plait.selection.starting_points",
+    "Recommendation": "plait.selection.starting_points",
+    "advise": "plait.selection.advice",
+    "known_recipes": "plait.selection.starting_points",
+    "recommend": "plait.selection.starting_points",
     "find": "plait.selection.finding",
     "Listener": "plait.selection.finding",
     "FindResult": "plait.selection.result",

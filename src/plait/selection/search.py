@@ -359,10 +359,11 @@ def spread(ranked: Sequence[Candidate], size: int) -> list[Candidate]:
     """Parts for the concatenation search: the best of each strand, two at least from every model, then by rank."""
     best: dict[str, Candidate] = {}
     for candidate in ranked:
-        if candidate.is_single and not cuts(leaf.pool):  # chunks of one size do not stand beside those of another
-            best.setdefault(
-                "/".join([*(leaf.text for leaf in candidate.recipe.strands()), *_taught(candidate)]), candidate
-            )
+        leaves = list(candidate.recipe.strands())
+        # codes cannot be parts, and chunks of one size do not stand beside those of another
+        joins = candidate.recipe.quantiser is None and not any(cuts(leaf.pool) for leaf in leaves)
+        if candidate.is_single and joins:
+            best.setdefault("/".join([*(leaf.text for leaf in leaves), *_taught(candidate)]), candidate)
     by_model: dict[str, list[Candidate]] = {}
     for candidate in best.values():
         by_model.setdefault(next(candidate.recipe.strands()).source, []).append(candidate)

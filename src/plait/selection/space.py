@@ -11,6 +11,7 @@ from typing import Any
 
 from sklearn.base import clone
 
+from plait.chunks import cuts
 from plait.encoders.packaged import PACKAGED, named
 from plait.encoders.static import StaticTable
 from plait.encoders.transformer import Transformer
@@ -46,7 +47,8 @@ class Space:
             steps inside the model behind a bar, as in ``"prompteol-blank | TokenPrepending(4)"``. Encoders, and models
             that are given with a prompt, are left as they are.
         trained: steps that learn from the labelled examples how to combine layers; each is tried once a pass.
-        poolings: pooling steps. A prompt that ends in words of its own is read at its last token alone.
+        poolings: pooling steps. A prompt that ends in words of its own is read at its last token alone. For retrieval
+            ``SpanPool`` may be among them; it does not join concatenations, and static tables go without it.
         transforms: chains of transforms to put after a pooling; "" is none.
         widths: numbers a vector may be cut to, by PCA, which orders directions by how much they hold.
         bits: 32 (float), 8 or 1 a number.
@@ -116,7 +118,7 @@ class Space:
         """The single layers that are looked at."""
         depth = source.encoder.depth
         if self.layers == "all":
-            found = range(depth + 1)
+            found = list(range(depth + 1))
         elif self.layers == "spread":
             found = sorted({round(depth * n / (SPREAD - 1)) for n in range(SPREAD)})
         elif isinstance(self.layers, str):
@@ -132,6 +134,8 @@ class Space:
             return ["LastPool()"]
         if isinstance(source.encoder, Transformer) and source.encoder.host.is_decoder:
             return [*(pooling for pooling in self.poolings if pooling not in ("ClsPool()", "LastPool()")), "LastPool()"]
+        if isinstance(source.encoder, StaticTable):
+            return [pooling for pooling in self.poolings if not cuts(parse_step(pooling))]
         return self.poolings
 
     def _prompted(self, step: Encoder) -> list[Source]:

@@ -126,7 +126,7 @@ def _fits(rule: dict[str, Any], given: Constraints) -> bool:
     small = given.megabytes is None or rule["megabytes"] <= given.megabytes
     fast = given.milliseconds is None or rule["milliseconds"] <= given.milliseconds
     speaks = given.languages == "one" or rule["languages"] == "many"
-    return small and fast and speaks and rule["examples"] <= given.examples
+    return bool(small and fast and speaks and rule["examples"] <= given.examples)
 
 
 @cache

@@ -122,9 +122,8 @@ class Bench:
         last = recipe.quantiser
         woven = self._woven(recipe if last is None else Chain(recipe.children()[:-1]))
         self._widths[str(recipe)] = woven.documents.shape[1]
-        self._each[str(recipe)] = 1.0 if woven.units is self.units or woven.units is None else float(
-            len(woven.documents) / max(1, len(woven.units) - 1)
-        )
+        count = len(woven.documents) if woven.units is None or woven.units is self.units else len(woven.units) - 1
+        self._each[str(recipe)] = len(woven.documents) / max(1, count)
         if not isinstance(last, Quantiser):
             return woven
         quantiser = self._steps[str(recipe)] = clone(last).fit(woven.documents[self._learned(woven)])

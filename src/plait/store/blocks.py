@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plait import plan
+from plait.chunks import refuse_chunks
 from plait.roles import Encoder
 from plait.step import Chain, Composite, walk
 from plait.types import Codes
@@ -91,6 +92,8 @@ def encode_block(recipe: Composite, texts: Sequence[str], role: str, told: Told 
         role: "query" or "document".
         told: how the work goes on.
     """
+    if role != "query":
+        refuse_chunks(recipe.strands(), "a table of vectors")
     place = {text: number for number, text in enumerate(dict.fromkeys(texts))}
     sources: dict[str, list[plan.Strand]] = {}
     for strand in recipe.strands():

@@ -152,7 +152,7 @@ class _Run:
             value = loss(batch)
             if not torch.isfinite(value):
                 raise RecipeError(f"the loss became {value.item()}; lower the schedule's lr ({self.schedule.lr})")
-            value.backward()  # type: ignore[no-untyped-call]
+            value.backward()
             torch.nn.utils.clip_grad_norm_(self.learned.values(), self.schedule.clip)
             self.optimiser.step()
             total += value.item()
@@ -195,11 +195,11 @@ class _Run:
         with torch.no_grad():
             for name, parameter in self.learned.items():
                 parameter.copy_(tensors[f"now.{name}"])
-        for number, parameter in enumerate(self._ordered()):
+        for number, tensor in enumerate(self._ordered()):
             start = f"optimiser.{number}."
             state = {name[len(start) :]: t for name, t in tensors.items() if name.startswith(start)}
             if state:
-                self.optimiser.state[parameter] = state
+                self.optimiser.state[tensor] = state
 
     def _ordered(self) -> list[Tensor]:
         return [parameter for group in self.optimiser.param_groups for parameter in group["params"]]

@@ -93,8 +93,8 @@ class Classes(Objective):
             names = sorted({name for labels in part.labels for name in labels})
             self.target = torch.tensor([[float(name in labels) for name in names] for labels in part.labels])
         else:
-            names, places = np.unique(np.array(part.labels), return_inverse=True)
-            self.target = torch.from_numpy(places)
+            found, places = np.unique(np.array(part.labels), return_inverse=True)
+            names, self.target = found.tolist(), torch.from_numpy(places)
         if len(names) < 2 - part.multi:
             raise DataError(f"{len(names)} class among {len(part)} examples; there is nothing to tell apart")
         with torch.random.fork_rng(devices=[]):

@@ -54,11 +54,11 @@ class GradualPruning:
     def step(self, done: float) -> float:
         """Prune to what the schedule asks for now, and return it; what was pruned never comes back."""
         wanted = self.sparsity(done)
-        total = sum(module.weight.numel() for module, _ in self.weights)  # type: ignore[misc]
+        total = sum(int(getattr(module, name).numel()) for module, name in self.weights)
         zero = sum(int((mask == 0).sum()) for module, _ in self.weights if (mask := _mask(module)) is not None)
         more = round(wanted * total) - zero
         if more > 0:
-            prune.global_unstructured(self.weights, prune.L1Unstructured, amount=more)  # type: ignore[no-untyped-call]
+            prune.global_unstructured(self.weights, prune.L1Unstructured, amount=more)
         return wanted
 
 

@@ -3,8 +3,10 @@
 from plait._lazy import exports
 
 STEPS = {
+    "LinearMap": "plait.transforms.linear_map",
     "Normalize": "plait.transforms.normalize",
     "Center": "plait.transforms.center",
+    "Standardize": "plait.transforms.standardize",
     "Whitening": "plait.transforms.whitening",
     "Pca": "plait.transforms.principal",
     "AllButTheTop": "plait.transforms.principal",
@@ -14,6 +16,7 @@ STEPS = {
 }
 NAMES = STEPS | {
     "Procrustes": "plait.transforms.procrustes",
+    "WordClassEmbedding": "plait.transforms.word_class",
 }
 
 __getattr__, __dir__ = exports(__name__, NAMES)

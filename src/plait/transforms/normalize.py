@@ -5,8 +5,8 @@ from __future__ import annotations
 from numpy.typing import ArrayLike
 
 from plait.roles import Transform
-from plait.step import unit_rows
 from plait.rows import checked
+from plait.step import unit_rows
 from plait.types import Floats
 
 

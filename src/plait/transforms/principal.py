@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from plait.transforms.moments import FromMoments, Moments, axes_of
 from plait.rows import blocks, checked, learned, project
+from plait.transforms.moments import FromMoments, Moments, axes_of
 from plait.types import Floats
 
 

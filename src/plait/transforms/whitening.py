@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from plait.transforms.moments import FromMoments, Moments, axes_of
 from plait.rows import Doubles, checked, learned, project
+from plait.transforms.moments import FromMoments, Moments, axes_of
 from plait.types import Floats, RecipeError
 
 
