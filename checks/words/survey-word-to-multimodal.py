@@ -87,8 +87,8 @@ def check(data: Path) -> Outcome:
             "pairs that they all hold, analogies among the words of the questions, texts by the cosine of raw vectors. "
             "Figures of the tables that a seed changes are means of two. The causal host reads at layer 16, chosen on "
             "dev earlier. A tiny recurrent language model, a general masked one and a cross-lingual map are not built: "
-            "there are no weights, or no text of another language. An encoder reads a word as a text of one word. With "
-            "so little text CBOW and GloVe hardly rise above nothing on word similarity, and GloVe makes 10 passes, not "
+            "there are no weights, or no text of another language. An encoder reads a word as a text. With so "
+            "little text CBOW and GloVe hardly rise above nothing on word similarity, and GloVe makes 10 passes, not "
             "the published 50. After the first run a pair of equal words was left out, which gave one-hot vectors 12 "
             "points, and the ablation of SIF was replaced: dealing rows to other words had left its weights in force."
         ),

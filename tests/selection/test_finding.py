@@ -147,6 +147,8 @@ def test_the_test_part_is_looked_at_once_for_each_named_recipe(
     found = find(task, space=small_space, out=tmp_path)
     test, dev = (tuple(task.parts[name].score) for name in ("test", "dev"))  # type: ignore[union-attr]
     named = {figure.recipe for figure in (found.best, found.best_single, *found.defaults.values())}
+    assert found.selection.picks is not None
+    named |= set(map(str, found.selection.picks.named().values()))
     assert spy.evaluated.count(test) == len(named)
     assert test not in spy.added
     assert dev in spy.added
