@@ -15,8 +15,8 @@ from plait.encoders.transformer import Transformer
 from plait.training import Schedule, train
 
 WIDTH, VOCABULARY, LENGTH = 128, 2048, 64
-BATCH, BATCHES, EPOCHS = 16, 50, 3
-"""Sequences a step, steps an epoch and epochs: 150,000 tokens."""
+BATCH, BATCHES, EPOCHS = 24, 50, 3
+"""Sequences a step, steps an epoch and epochs: 230,000 tokens."""
 CHARACTERS = 1_500_000
 
 

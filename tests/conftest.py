@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests.tiny import write_bert, write_decoder, write_table
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so are jobs in the background of a script, and their children
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

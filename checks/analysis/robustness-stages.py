@@ -20,7 +20,7 @@ from plait.encoders.transformer import Transformer
 from plait.papers import Ablation, Claim, Outcome
 
 HOST, ENCODER = "gemma-3-270m", "all-MiniLM-L6-v2"
-TEXTS, LENGTH, POSITIONS = 48, 64, 400
+TEXTS, LENGTH, POSITIONS = 48, 64, 600
 KEPT = 0.6
 DEPTHS = (4, 8, 12)
 
@@ -121,7 +121,7 @@ def check(data: Path) -> Outcome:
         note=(
             f"{HOST} (4-bit weights) stands for Pythia, GPT-2 and Phi; {TEXTS} texts of {LENGTH} tokens and "
             f"{POSITIONS} predictions for a million tokens. Blocks are exchanged with their kind of attention, "
-            "sliding or full. The first token is left out of all figures. The own models have seen 150,000 tokens "
+            "sliding or full. The first token is left out of all figures. The own models have seen 230,000 tokens "
             "each and predict little more than frequent pairs: what they say of depth is a direction at most. "
             "Gains of norms are not folded into the weights when neurons are counted, over 8,192 of the tokens; "
             "heads that join word pieces and probes on the outputs of neurons are not measured."
