@@ -11,6 +11,7 @@ from sklearn.preprocessing import normalize
 from plait.data.tasks import Judgements, Labels
 from plait.evaluation import Embedded
 from plait.evaluation.classification import Classification
+from plait.evaluation.ridge import Penalty
 from plait.types import DataError
 from tests.evaluation.makers import embedded
 
@@ -69,7 +70,8 @@ def test_macro_f1_is_that_of_scikit_learn() -> None:
 def test_the_ridge_of_a_concatenation_needs_no_concatenation(
     metric: str | None, weights: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("plait.evaluation.ridge.ALPHAS", (0.3,))  # additive scores share one penalty
+    monkeypatch.setattr("plait.evaluation.ridge.RIDGES", (Penalty(0.3),))  # additive scores share one penalty
+    monkeypatch.setattr("plait.evaluation.ridge.DISCRIMINANTS", ())
     vectors, fit, on = blobs(noise=1.0)
     evaluator, blocks = Classification("ridge", metric), [vectors, embedded(3, 200, 5)]
     expected = evaluator.evaluate(Embedded.concat(blocks, weights), fit, on)

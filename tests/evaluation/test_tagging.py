@@ -7,6 +7,7 @@ import pytest
 
 from plait.data.tasks import Labels, Tags
 from plait.evaluation import Embedded, SequenceTagger, spans
+from plait.evaluation.ridge import Penalty
 from plait.evaluation.tagging import Tagging
 from plait.types import DataError
 
@@ -53,7 +54,8 @@ def test_right_tags_give_a_full_score() -> None:
 def test_the_ridge_of_a_concatenation_needs_no_concatenation(
     weights: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("plait.evaluation.ridge.ALPHAS", (0.3,))  # additive scores share one penalty
+    monkeypatch.setattr("plait.evaluation.ridge.RIDGES", (Penalty(0.3),))  # additive scores share one penalty
+    monkeypatch.setattr("plait.evaluation.ridge.DISCRIMINANTS", ())
     vectors, fit, on = task(noise=0.6)
     rng = np.random.default_rng(1)
     other = Embedded(rng.normal(size=(len(vectors.documents), 5)).astype(np.float32), units=vectors.units)

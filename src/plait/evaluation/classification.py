@@ -13,7 +13,7 @@ from plait.data.tasks import Labels, Part
 from plait.evaluation.embedded import Embedded
 from plait.evaluation.evaluators import Scorer, documents, one_by_one
 from plait.evaluation.heads import Learner, logistic, mlp, scaled, scaled_logistic
-from plait.evaluation.ridge import BlockRidge, held_out, indicators
+from plait.evaluation.ridge import BlockLinear, held_out, indicators
 from plait.evaluation.scores import Score
 from plait.step import unit_rows
 from plait.types import Codes, DataError, Floats
@@ -28,10 +28,11 @@ NEIGHBOURS = 5
 class Classification:
     """A head learned on ``fit``, scored on ``on``. One unit is one text.
 
-    The head sees L2-normalised rows. "logistic" chooses C from 1, 10 and 100 and "ridge" its penalty on a fifth of the
-    fit part, then learns from all of it; "knn" asks the 5 nearest by cosine. "scaled-logistic" and "mlp" see columns
-    scaled to unit variance in place of rows of unit length: what a vector's length says is theirs to use. A label that
-    the fit part lacks cannot be predicted: it counts as an error.
+    The head sees L2-normalised rows. "logistic" chooses C from 1, 10 and 100 and "ridge" its penalty, and whether to
+    be a ridge regression or a linear discriminant analysis, on a fifth of the fit part, then learns from all of it;
+    "knn" asks the 5 nearest by cosine. "scaled-logistic" and "mlp" see columns scaled to unit variance in place of rows
+    of unit length: what a vector's length says is theirs to use. A label that the fit part lacks cannot be predicted:
+    it counts as an error.
 
     Args:
         head: "logistic", "ridge", "knn", "scaled-logistic" or "mlp". A search over concatenations uses ridge in place
@@ -66,10 +67,10 @@ class Classification:
             return one_by_one(self, blocks, fit, on)
         known, asked = _labels(fit), _labels(on)
         classes, targets = _targets(known)
-        ridge = BlockRidge([b.of(known.rows) for b in blocks], targets, held_out(len(known)), not known.multi)
-        features, alpha = [unit_rows(b.of(asked.rows)) for b in blocks], ridge.penalty(np.ones(len(blocks)))
+        ridge = BlockLinear([b.of(known.rows) for b in blocks], targets, held_out(len(known)), not known.multi)
+        features, penalty = [unit_rows(b.of(asked.rows)) for b in blocks], ridge.penalty(np.ones(len(blocks)))
         return lambda weights: self._score(
-            classes, decide(ridge.solve(weights, alpha).scores(features), not known.multi), known, asked
+            classes, decide(ridge.solve(weights, penalty).scores(features), not known.multi), known, asked
         )
 
     def _score(self, classes: list[str], said: NDArray[np.bool_], known: Labels, asked: Labels) -> Score:
@@ -107,7 +108,7 @@ def _one_hot(numbers: NDArray[np.integer[Any]], classes: int) -> NDArray[np.bool
 
 
 def _ridge(train: Floats, targets: Floats, test: Floats, single: bool) -> NDArray[np.bool_]:
-    fit = BlockRidge([train], targets, held_out(len(train)), single).solve(np.ones(1))
+    fit = BlockLinear([train], targets, held_out(len(train)), single).solve(np.ones(1))
     return decide(fit.scores([test]), single)
 
 

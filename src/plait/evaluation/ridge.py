@@ -1,9 +1,10 @@
-"""Ridge regression for any weighted concatenation of blocks, from one Gram matrix over all of them."""
+"""Linear heads for any weighted concatenation of blocks, from one Gram matrix over all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,24 @@ from plait.evaluation.resampling import Reals
 from plait.step import unit_rows
 from plait.types import DataError, Floats
 
-ALPHAS = (10.0, 3.0, 1.0, 0.3, 0.1)
-"""Penalties tried, for rows of length 1; of equally good ones the strongest wins."""
+
+class Penalty(NamedTuple):
+    """How a fit is held back.
+
+    Attributes:
+        alpha: added to the diagonal of the scatter.
+        within: whether that is the scatter within the classes, which makes a linear discriminant analysis; otherwise
+            all of it, which makes a ridge regression.
+    """
+
+    alpha: float
+    within: bool = False
+
+
+RIDGES = tuple(Penalty(alpha) for alpha in (10.0, 3.0, 1.0, 0.3, 0.1))
+DISCRIMINANTS = tuple(Penalty(alpha, within=True) for alpha in (30.0, 10.0, 3.0, 1.0, 0.3))
+"""What is tried, for rows of length 1; of equally good ones the first wins. Discriminants are for one label a row:
+where there are many classes, regression onto them masks some behind others."""
 
 ROWS = 4096
 """Rows that are put side by side at once."""
@@ -27,12 +44,12 @@ class Linear:
     Attributes:
         coefficients: for each block ``[D, C]``, or None for one that is left out.
         intercept: ``[C]``.
-        alpha: the penalty that was chosen.
+        penalty: what was chosen.
     """
 
     coefficients: tuple[Floats | None, ...]
     intercept: Reals
-    alpha: float
+    penalty: Penalty
 
     def scores(self, features: Sequence[Floats]) -> Reals:
         """``[n, C]`` scores of rows whose blocks are normalised already."""
@@ -62,8 +79,8 @@ class _Moments:
         return x, y, gram, self.cross[columns] - self.count * np.outer(x, y)
 
 
-class BlockRidge:
-    """Ridge regression onto C targets that is fitted to any weights of L blocks without seeing the rows again.
+class BlockLinear:
+    """A linear head for C targets that is fitted to any weights of L blocks without seeing the rows again.
 
     Rows of every block are L2-normalised; a weighted concatenation is scaled so that its rows have length 1 too.
 
@@ -85,33 +102,32 @@ class BlockRidge:
         self._rest = self._moments([block[~held] for block in features], targets[~held])
         self._all = self._rest + self._moments(self._features, self._targets)
 
-    def solve(self, weights: Weights, alpha: float | None = None) -> Linear:
+    def solve(self, weights: Weights, penalty: Penalty | None = None) -> Linear:
         """The fit for ``[L]`` weights, 0 or above; a block of weight 0 is left out.
 
         Args:
             weights: of the blocks.
-            alpha: the penalty; None chooses it for these weights, at the cost of six fits instead of one.
+            penalty: None chooses it for these weights, at the cost of a fit for each.
         """
-        if alpha is None:
-            alpha = self.penalty(weights)
-        return self._fit(self._all, self._scale(weights), (alpha,))[0]
+        return self._fit(self._all, self._scale(weights), (penalty or self.penalty(weights),))[0]
 
-    def penalty(self, weights: Weights) -> float:
+    def penalty(self, weights: Weights) -> Penalty:
         """The penalty that does best on the held rows."""
         scale = self._scale(weights)
-        best, quality = ALPHAS[len(ALPHAS) // 2], -np.inf
+        tried = (*RIDGES, *DISCRIMINANTS) if self._single else RIDGES
+        best, quality = RIDGES[len(RIDGES) // 2], -np.inf
         if len(self._targets) and self._rest.count:
-            for alpha, fit in zip(ALPHAS, self._fit(self._rest, scale, ALPHAS), strict=True):
+            for fit in self._fit(self._rest, scale, tried):
                 reached = self._quality(fit.scores(self._features))
                 if reached > quality:
-                    best, quality = alpha, reached
+                    best, quality = fit.penalty, reached
         return best
 
     def _scale(self, weights: Weights) -> Reals:
         squares = squared(weights, len(self._features))
         return np.asarray(np.sqrt(squares / squares.sum()))
 
-    def _fit(self, moments: _Moments, scale: Reals, alphas: Sequence[float]) -> list[Linear]:
+    def _fit(self, moments: _Moments, scale: Reals, penalties: Sequence[Penalty]) -> list[Linear]:
         from scipy.linalg import solve
 
         columns = np.flatnonzero(scale[self._owner] > 0)
@@ -120,13 +136,26 @@ class BlockRidge:
         x, y, gram, cross = moments.centred(columns)
         gram *= np.outer(factor, factor)
         cross *= factor[:, None]
-        fits, diagonal = [], gram.diagonal().copy()
-        for alpha in alphas:
-            np.fill_diagonal(gram, diagonal + alpha)
-            beta = factor[:, None] * solve(gram, cross, assume_a="pos", check_finite=False)
-            parts = [beta[owner == block].astype(np.float32) if scale[block] else None for block in range(len(scale))]
-            fits.append(Linear(tuple(parts), y - (x + self._centre[columns]) @ beta, alpha))
+        means = cross / np.maximum(moments.y, 1)  # of each class, about the mean of all
+        fits: list[Linear] = []
+        for within in (False, True):
+            chosen = [penalty for penalty in penalties if penalty.within == within]
+            if within and chosen:
+                gram -= means @ cross.T
+            diagonal, asked = gram.diagonal().copy(), moments.count * means if within else cross
+            for penalty in chosen:
+                np.fill_diagonal(gram, diagonal + penalty.alpha)
+                beta = solve(gram, asked, assume_a="pos", check_finite=False)
+                start = self._priors(moments) - np.einsum("dc,dc->c", means, beta) / 2 if within else y
+                beta *= factor[:, None]
+                parts = [beta[owner == b].astype(np.float32) if scale[b] else None for b in range(len(scale))]
+                fits.append(Linear(tuple(parts), start - (x + self._centre[columns]) @ beta, penalty))
+            np.fill_diagonal(gram, diagonal)
         return fits
+
+    def _priors(self, moments: _Moments) -> Reals:
+        """Logarithms of the classes' shares; a class without a row is never the answer."""
+        return np.log(np.maximum(moments.y / moments.count, 1e-300))
 
     def _quality(self, scores: Reals) -> float:
         if self._single:

@@ -13,7 +13,7 @@ from plait.data.tasks import Part, Tags, select
 from plait.evaluation.bio_tags import spans
 from plait.evaluation.embedded import Embedded
 from plait.evaluation.evaluators import Head, Scorer, documents
-from plait.evaluation.ridge import BlockRidge, held_out, indicators
+from plait.evaluation.ridge import BlockLinear, held_out, indicators
 from plait.evaluation.scores import Score
 from plait.step import unit_rows
 from plait.types import Codes, DataError, Ints
@@ -55,12 +55,12 @@ class Tagging:
         known, asked = _sample(_tags(fit, blocks[0])), _tags(on, blocks[0])
         classes, targets = indicators([tag for sentence in known.tags for tag in sentence])
         held = np.repeat(held_out(len(known)), np.diff(_units(known)))
-        ridge = BlockRidge([block.of(known.rows) for block in blocks], targets, held)
+        ridge = BlockLinear([block.of(known.rows) for block in blocks], targets, held)
         features, units = [unit_rows(block.of(asked.rows)) for block in blocks], _units(asked).tolist()
-        alpha = ridge.penalty(np.ones(len(blocks)))
+        penalty = ridge.penalty(np.ones(len(blocks)))
 
         def score(weights: np.ndarray) -> Score:
-            said = [classes[number] for number in ridge.solve(weights, alpha).scores(features).argmax(axis=1)]
+            said = [classes[number] for number in ridge.solve(weights, penalty).scores(features).argmax(axis=1)]
             return self._score([said[a:b] for a, b in pairwise(units)], asked)
 
         return score
