@@ -23,7 +23,7 @@ GRID = (2, 8)
 DIM, CHANNELS = 64, 24
 END, START, LONGEST = 10, 11, 3
 SIZES = {"train": 6000, "dev": 500, "test": 1000}
-BOUNDS = {"train": (0, 7000), "dev": (7000, 8000), "test": (8000, 10000)}
+BOUNDS = {"train": (3000, 10000), "dev": (2000, 3000), "test": (0, 2000)}
 """Which of the MNIST test digits each part is put together from: no digit stands in two parts."""
 FRAGMENTS, FAINT = 6, 0.4
 

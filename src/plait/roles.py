@@ -124,14 +124,9 @@ class Pooling(Step):
     gives = Vectors
     linear: ClassVar[bool] = False
 
-    @property
-    def planes(self) -> int:
-        """How many times wider than a token the vector is."""
-        return 1
-
     def width(self, dim: int) -> int:
         """Numbers in a vector pooled from tokens of ``dim`` numbers."""
-        return dim * self.planes
+        return dim
 
     @abstractmethod
     def pool(self, values: Floats, tokens: Tokens) -> Floats:

@@ -109,7 +109,7 @@ def test_one_token_is_its_own_vector(pooling: Pooling) -> None:
     if isinstance(pooling, SetPool | Learned):
         pytest.skip("it gives features of the tokens")
     values, tokens = ragged([[1], [1]], gap=1)
-    expected = np.tile(values[tokens.index], pooling.planes)
+    expected = np.tile(values[tokens.index], pooling.width(1))
     np.testing.assert_allclose(fitted(pooling, tokens).pool(values, tokens), expected, rtol=1e-6)
 
 
@@ -118,7 +118,7 @@ def test_equal_tokens_pool_to_that_token(pooling: Pooling) -> None:
         pytest.skip("a sum of equal tokens grows with their number")
     _, tokens = ragged([[7], [3]], gap=0)
     values = np.tile(np.arange(WIDTH, dtype=np.float32), (10, 1))
-    expected = np.tile(values[:2], pooling.planes)
+    expected = np.tile(values[:2], pooling.width(1))
     np.testing.assert_allclose(fitted(pooling, tokens).pool(values, tokens), expected, rtol=1e-5)
 
 

@@ -41,9 +41,8 @@ class PowerMeanPool(Pooling):
         if not powers or not all(math.isinf(p) or (p > 0 and p % 2 == 1) for p in powers):
             raise RecipeError(f"powers are {list(powers)}; expected -inf, inf or odd whole numbers above 0")
 
-    @property
-    def planes(self) -> int:
-        return len(self.powers)
+    def width(self, dim: int) -> int:
+        return len(self.powers) * dim
 
     def pool(self, values: Floats, tokens: Tokens) -> Floats:
         return np.hstack([_mean(values, tokens, power) for power in self.powers])
