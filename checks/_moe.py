@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 import transformers
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from _tiny_decoders import byte_pairs
+from tokenizers import Tokenizer
 
 from plait.bank import digest
 from plait.encoders.checksums import cache_folder
@@ -96,16 +97,6 @@ def _text(folder: Path) -> tuple[Tokenizer, torch.Tensor]:
     """A byte-level tokenizer learned from books, and ids of the beginnings of several files of them."""
     files = [gzip.decompress((folder / f"train_{n}.txt.gz").read_bytes()).decode() for n in range(FILES)]
     text = "".join(file[: CHARACTERS // FILES] for file in files)
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=["<s>", "</s>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(text.splitlines()[::4], trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    tokenizer = byte_pairs(text.splitlines()[::4], VOCABULARY)
     lines = tokenizer.encode_batch_fast(text.splitlines(keepends=True), add_special_tokens=False)
     return tokenizer, torch.tensor([i for line in lines for i in line.ids])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import tempfile
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -61,15 +62,21 @@ def trained(data: Path, depth: int, seed: int = 0) -> Transformer:
 def _text(path: Path) -> tuple[Tokenizer, torch.Tensor]:
     """A byte-level tokenizer learned from the text, and the text's ids."""
     text = gzip.decompress(path.read_bytes()).decode()[:CHARACTERS]
+    tokenizer = byte_pairs(text.splitlines(), VOCABULARY)
+    return tokenizer, torch.tensor(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def byte_pairs(lines: Iterable[str], vocabulary: int) -> Tokenizer:
+    """A byte-level tokenizer learned from some lines, with <s> before every text."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
+        vocab_size=vocabulary,
         special_tokens=["<s>", "</s>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(text.splitlines(), trainer)
+    tokenizer.train_from_iterator(lines, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
-    return tokenizer, torch.tensor(tokenizer.encode(text, add_special_tokens=False).ids)
+    return tokenizer

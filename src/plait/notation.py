@@ -1,4 +1,4 @@
-"""How a parameter's value is written in a recipe, so that it reads back as the same value."""
+"""How a parameter's value is written in a recipe, so that it reads back as the same value; what mends a chain."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 from sklearn.base import BaseEstimator
+
+from plait.types import Codes, States, Vectors
 
 
 def same(value: object, default: object) -> bool:
@@ -32,3 +34,17 @@ def written_value(value: object) -> str:
     if isinstance(value, np.generic):
         return repr(value.item())
     return str(value) if isinstance(value, BaseEstimator) else repr(value)
+
+
+_HINTS = {
+    (States, Vectors): ": put a pooling between them, e.g. | MeanPool()",
+    (Vectors, States): ": layers and poolings come before transforms",
+    (Codes, Vectors): ": compression comes last",
+    (Vectors, str): ": an encoder comes first",
+    (States, str): ": an encoder comes first, and only once",
+}
+
+
+def fitting_hint(gives: type, takes: type) -> str:
+    """What to do when a step does not take what the one before it gives."""
+    return _HINTS.get((gives, takes), "")

@@ -19,7 +19,7 @@ from sklearn.base import BaseEstimator
 from plait import chunks, plan
 from plait.bank import Bank, digest
 from plait.items import Expansion, check_items, unit_bounds
-from plait.notation import same, written_number, written_value
+from plait.notation import fitting_hint, same, written_number, written_value
 from plait.types import Codes, Floats, Items, RecipeError, States, Vectors
 
 
@@ -129,14 +129,18 @@ class Composite(Step):
             progress: called as passes and trainings go on.
         """
         lesson = plan.Lesson(y, progress, bank.folder if bank else None)
-        for strand in self.strands():
-            if getattr(strand.pool, "learns", False):
-                lesson.teach(strand.pool, plan.token_states(strand, X, bank, progress))
-            else:
-                strand.pool.fit(strand.encoder.tokenize(X))  # type: ignore[attr-defined]
+        self.fit_pools(X, lesson, bank)
         vectors, reports = plan.run(self.strands(), X, bank, progress)
         chunks.common(vectors, (report.chunked for report in reports.values()))
         return self.learn(vectors, lesson)
+
+    def fit_pools(self, items: Items, lesson: plan.Lesson = plan.UNLABELLED, bank: Bank | None = None) -> None:
+        """Fit the poolings: on token frequencies, or, where they are trained, on the states of the tokens."""
+        for strand in self.strands():
+            if getattr(strand.pool, "learns", False):
+                lesson.teach(strand.pool, plan.token_states(strand, items, bank, lesson.progress))
+            else:
+                strand.pool.fit(strand.encoder.tokenize(items))  # type: ignore[attr-defined]
 
     def transform(self, X: Items) -> Any:
         return self.encode(X)
@@ -199,7 +203,7 @@ class Chain(Composite):
             if before.gives is not after.takes:
                 raise RecipeError(
                     f"{after} takes {after.takes.__name__}, but {before} gives {before.gives.__name__}"
-                    f"{_hint(before.gives, after.takes)} (in {' | '.join(map(str, steps))})"
+                    f"{fitting_hint(before.gives, after.takes)} (in {' | '.join(map(str, steps))})"
                 )
 
     @property
@@ -277,7 +281,51 @@ class Chain(Composite):
         return last if last.gives is Codes else None
 
 
-class Concat(Composite):
+class Parallel(Composite):
+    """What concatenations and averages share: recipes that read the same texts."""
+
+    takes = str
+    gives = Vectors
+    noun: ClassVar[str]
+
+    parts: Sequence[Step]
+    weights: Sequence[float] | None
+
+    def _check(self) -> None:
+        """Refuse parts that give no vectors, and weights that are not theirs."""
+        kind = type(self).__name__
+        for part in self.parts:
+            if part.gives is not Vectors or part.takes is not str:
+                raise RecipeError(
+                    f"a part of {self.noun} goes from texts to Vectors, but {part} goes from "
+                    f"{part.takes.__name__} to {part.gives.__name__}{fitting_hint(part.gives, Vectors)}"
+                )
+        if self.weights is not None and (len(self.weights) != len(self.parts) or any(not w > 0 for w in self.weights)):
+            raise RecipeError(
+                f"{kind} has {len(self.parts)} parts and weights {list(self.weights)}: give each part one above 0"
+            )
+
+    @property
+    def weights_(self) -> list[float]:
+        return [1.0] * len(self.parts) if self.weights is None else list(self.weights)
+
+    def children(self) -> Sequence[Step]:
+        return self.parts
+
+    def strands(self) -> Iterator[plan.Strand]:
+        for part in self._composites():
+            yield from part.strands()
+
+    def learn(self, given: Mapping[str, Floats], lesson: plan.Lesson = plan.UNLABELLED) -> Self:
+        for part in self._composites():
+            part.learn(given, lesson)
+        return self
+
+    def _composites(self) -> list[Composite]:
+        return [part if isinstance(part, Composite) else Chain([part]) for part in self.parts]
+
+
+class Concat(Parallel):
     """Parts side by side; what ``+`` builds. Each part is L2-normalised, then weighted.
 
     With normalised parts the dot product is additive, S = Σ wᵢ² Sᵢ: thousands of subsets and weights can be scored
@@ -300,24 +348,12 @@ class Concat(Composite):
         (1, 512)
     """
 
-    takes = str
-    gives = Vectors
+    noun = "a concatenation"
 
     def __init__(self, parts: Sequence[Step], weights: Sequence[float] | None = None) -> None:
         self.parts = parts
         self.weights = weights
-        for part in parts:
-            if part.gives is not Vectors or part.takes is not str:
-                raise RecipeError(
-                    f"a part of a concatenation goes from texts to Vectors, but {part} goes from "
-                    f"{part.takes.__name__} to {part.gives.__name__}{_hint(part.gives, Vectors)}"
-                )
-        if weights is not None and (len(weights) != len(parts) or any(not w > 0 for w in weights)):
-            raise RecipeError(f"Concat has {len(parts)} parts and weights {list(weights)}: give each part one above 0")
-
-    @property
-    def weights_(self) -> list[float]:
-        return [1.0] * len(self.parts) if self.weights is None else list(self.weights)
+        self._check()
 
     def __str__(self) -> str:
         nested = any(isinstance(part, Concat) for part in self.parts)  # + would flatten it
@@ -329,24 +365,9 @@ class Concat(Composite):
             written.append(text if weight == 1 and len(self.parts) > 1 else f"{written_number(weight)} * {text}")
         return " + ".join(written)
 
-    def children(self) -> Sequence[Step]:
-        return self.parts
-
-    def strands(self) -> Iterator[plan.Strand]:
-        for part in self._composites():
-            yield from part.strands()
-
     def weave(self, given: Mapping[str, Floats]) -> np.ndarray:
         blocks = [part.weave(given) for part in self._composites()]
         return np.hstack([np.float32(w) * unit_rows(b) for w, b in zip(self.weights_, blocks, strict=True)])
-
-    def learn(self, given: Mapping[str, Floats], lesson: plan.Lesson = plan.UNLABELLED) -> Self:
-        for part in self._composites():
-            part.learn(given, lesson)
-        return self
-
-    def _composites(self) -> list[Composite]:
-        return [part if isinstance(part, Composite) else Chain([part]) for part in self.parts]
 
 
 def unit_rows(values: Floats) -> Floats:
@@ -375,16 +396,3 @@ def _steps(step: Step) -> list[Step]:
 
 def _weighted(step: Step) -> Concat:
     return step if isinstance(step, Concat) else Concat([step])
-
-
-_HINTS = {
-    (States, Vectors): ": put a pooling between them, e.g. | MeanPool()",
-    (Vectors, States): ": layers and poolings come before transforms",
-    (Codes, Vectors): ": compression comes last",
-    (Vectors, str): ": an encoder comes first",
-    (States, str): ": an encoder comes first, and only once",
-}
-
-
-def _hint(gives: type, takes: type) -> str:
-    return _HINTS.get((gives, takes), "")

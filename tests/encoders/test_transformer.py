@@ -380,3 +380,15 @@ def test_a_real_model_gives_what_sentence_transformers_gives() -> None:
     expected = SentenceTransformer(str(folder), device="cpu").encode(texts, show_progress_bar=False)
     values = (plait.Transformer("all-MiniLM-L6-v2") | plait.MeanPool() | plait.Normalize()).encode(texts).values
     assert (values * expected).sum(axis=1).min() >= 0.9999
+
+
+def test_a_folder_with_new_weights_is_read_anew_and_shared_until_then(own: Path) -> None:
+    encoder = plait.Transformer(str(own))
+    before, host = (encoder | plait.MeanPool()).encode(["a text"]).values, encoder.host
+    assert plait.Transformer(str(own), max_length=12).host is host
+    changed = transformers.AutoModel.from_pretrained(own)
+    with torch.no_grad():
+        changed.encoder.layer[0].output.dense.weight.mul_(-1.0)
+    changed.save_pretrained(own)
+    assert encoder.host is not host
+    assert not np.allclose((encoder | plait.MeanPool()).encode(["a text"]).values, before)

@@ -130,3 +130,42 @@ def test_join() -> None:
     assert both.score.tolist() == [0.5, 0.5]
     with pytest.raises(DataError, match="cannot be joined"):
         join(a, pairs)
+
+
+@pytest.mark.parametrize("step", ["MeanPool() | LinearMap(6, epochs=2)", "AttentionPool(latents=2, heads=1, epochs=2)"])
+def test_steps_that_are_trained_get_the_examples_of_the_fit_part(tiny_table: Path, step: str) -> None:
+    task, text = labels_task(SPLIT), f'StaticTable("{tiny_table}") | {step}'
+    found = judge(plait.parse(text), task)
+    part = task.parts["train"]
+    assert isinstance(part, Labels)
+    known = join(part, task.parts["dev"])
+    assert isinstance(known, Labels)
+    by_hand = plait.parse(text).fit([task.documents[row] for row in known.rows.tolist()], list(known.labels))
+    assert found.score.value == judge(by_hand, task).score.value
+
+
+def test_trained_steps_learn_from_pairs_judgements_and_tags(tiny_table: Path) -> None:
+    texts = sentences(60)
+    rows, head = np.arange(30), f'StaticTable("{tiny_table}") | MeanPool() | LinearMap(8, epochs=2)'
+    pairs = Pairs(rows, rows + 30, np.linspace(0, 5, 30))
+    answers = tuple({int(row): 1} for row in rows)
+    asked = Judgements(rows, answers)
+    words = tuple(tuple(text.split()) for text in texts)
+    tags = Tags(rows, tuple(tuple("N" if len(word) > 3 else "V" for word in words[row]) for row in rows))
+    tasks = [
+        Task("sts", "pairs", texts, parts={"train": pairs, "dev": pairs, "test": pairs}),
+        Task("retrieval", "answers", texts, texts[30:], parts={"train": asked, "dev": asked, "test": asked}),
+        Task("tagging", "words", words, parts={"train": tags, "dev": tags, "test": tags}),
+    ]
+    for task in tasks:
+        found = judge(plait.parse(head), task)
+        assert np.isfinite(found.score.value)
+        assert found.fitted
+
+
+def test_an_attention_pooling_learns_from_queries_and_documents(tiny_table: Path) -> None:
+    texts, rows = sentences(40), np.arange(20)
+    asked = Judgements(rows, tuple({int(row): 1} for row in rows))
+    task = Task("retrieval", "answers", texts, texts[20:], parts={"train": asked, "dev": asked, "test": asked})
+    recipe = plait.parse(f'StaticTable("{tiny_table}") | AttentionPool(latents=2, heads=1, epochs=2)')
+    assert 0 <= judge(recipe, task).score.value <= 1

@@ -6,7 +6,7 @@ Texts are kept once. Everything else is row numbers, so that an evaluation is fa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, Self, TypeAlias, TypeVar, get_args
 
 import numpy as np
@@ -158,6 +158,19 @@ def join(a: Part, b: Part) -> Part:
     if type(a) is not type(b):
         raise DataError(f"a part of {type(a).__name__} cannot be joined with one of {type(b).__name__}")
     return a.join(b)  # type: ignore[arg-type]
+
+
+def renumber(part: Part, rows: Ints) -> Part:
+    """The part over some of the documents: ``rows``, ascending, are those that are left.
+
+    >>> renumber(Labels(np.array([4, 9]), ("a", "b")), np.array([4, 7, 9])).rows.tolist()
+    [0, 2]
+    """
+    if isinstance(part, Pairs):
+        return replace(part, left=np.searchsorted(rows, part.left), right=np.searchsorted(rows, part.right))
+    if isinstance(part, Labels | Tags):
+        return replace(part, rows=np.searchsorted(rows, part.rows))
+    return part
 
 
 @dataclass(frozen=True, eq=False)

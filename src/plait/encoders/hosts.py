@@ -24,6 +24,7 @@ from plait.bank import digest
 from plait.encoders.interventions import Batch
 from plait.encoders.routers import recorded, router_plane, routers
 from plait.encoders.weights import Weights, check_safetensors, find_weights
+from plait.encoders.windows import PlainTokenizer
 from plait.types import ROUTER_LOGITS, Floats, ModelError
 
 if TYPE_CHECKING:
@@ -81,6 +82,11 @@ class Host:
         self.card = read_card(weights.folder)
         self.batch = Batch(torch.zeros(0, 0), torch.zeros(0, 0))
         self.weights_key = weights.sha256 or digest(weights.name, str(getattr(self.model.config, "_commit_hash", None)))
+
+    @cached_property
+    def plain(self) -> PlainTokenizer:
+        """The tokenizer, without truncation and padding."""
+        return PlainTokenizer(self.tokenizer)
 
     @property
     def depth(self) -> int:
@@ -215,9 +221,21 @@ class Host:
         return [block.float().cpu().numpy() for block in weights]
 
 
-@lru_cache(maxsize=4)
 def host(name: str, dtype: str = "float32", revision: str | None = None, remote_code: bool = False) -> Host:
-    """The loaded host of that name; equal calls share it."""
+    """The loaded host of that name; equal calls share it until its folder holds other weights."""
+    return _loaded(name, dtype, revision, remote_code, _written(Path(name)))
+
+
+def _written(folder: Path) -> int:
+    """When the weights of a folder were written; 0 for what is no folder."""
+    try:
+        return (folder / "model.safetensors").stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=4)
+def _loaded(name: str, dtype: str, revision: str | None, remote_code: bool, written: int) -> Host:
     # threads that spin while another process wants the core made passes ten times slower than threads that sleep
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("KMP_BLOCKTIME", "0")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from sklearn.base import clone
@@ -214,7 +212,7 @@ class Transformer(Encoder):
 
     @property
     def _plain(self) -> PlainTokenizer:
-        return _tokenizer(self.model, self.dtype, self.revision, self.remote_code)
+        return self.host.plain
 
     @property
     def _windows(self) -> Windows:
@@ -250,8 +248,3 @@ class Transformer(Encoder):
     def intervene(self, changes: Mapping[int, Change]) -> AbstractContextManager[None]:
         """Replace the states of layers by a function of them for the length of a ``with`` block."""
         return intervene(self.host, changes)
-
-
-@lru_cache(maxsize=8)
-def _tokenizer(*key: Any) -> PlainTokenizer:
-    return PlainTokenizer(host(*key).tokenizer)

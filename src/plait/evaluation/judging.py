@@ -12,7 +12,7 @@ from plait import plan
 from plait.bank import Bank
 from plait.chunks import refuse_chunks
 from plait.data.splits import Fold, split
-from plait.data.tasks import Judgements, Labels, Pairs, Part, Tags, Task, join
+from plait.data.tasks import Judgements, Labels, Pairs, Part, Tags, Task, join, renumber
 from plait.evaluation.embedded import Embedded
 from plait.evaluation.evaluators import evaluator
 from plait.evaluation.passes import Found, Passes, unlearned
@@ -21,7 +21,8 @@ from plait.evaluation.specs import TaskSpec
 from plait.evaluation.statistics import Interval, interval, pool
 from plait.items import unit_bounds
 from plait.step import Chain, Composite, Step, walk
-from plait.types import Ints, Items, ranges
+from plait.training.examples import over_rows
+from plait.types import Ints, Items, RecipeError, ranges
 
 FIT_ROWS = 20_000
 """Vectors that transforms learn from at most: a mean and a covariance need no more."""
@@ -164,27 +165,42 @@ class _Judged:
         fit, on = _sides(fold, self.spec.part)
         task = self.spec.task
         items = [task.documents[row] for row in self.rows.tolist()]
-        learn = self._to_learn(fit) if unfitted else np.zeros(0, np.int64)
-        if unfitted:
-            recipe = clone(recipe)
-            taught = [items[place] for place in learn.tolist()]
-            for strand in recipe.strands():
-                strand.pool.fit(strand.encoder.tokenize(taught))  # type: ignore[attr-defined]
         if task.kind != "retrieval":
             refuse_chunks(recipe.strands(), f"a {task.kind} task")
-        given = self._vectors(recipe, items, "document")
-        units = given.chunked.units if given.chunked else unit_bounds(items)
         if unfitted:
-            place = learn if units is None else ranges(units[learn], units[learn + 1])
-            recipe.learn({text: values[place] for text, values in given.vectors.items()})
+            recipe = clone(recipe)
+            given = self._fit(recipe, items, fit)
+        else:
+            given = self._vectors(recipe, items, "document")
         scorer = evaluator(task, self.spec.head, self.spec.metric)
         return scorer.evaluate(self._embedded(recipe, given), fit, on)
 
-    def _to_learn(self, fit: Part) -> Ints:
-        """Places in ``rows`` of the texts that steps learn from."""
+    def _fit(self, recipe: Composite, items: Items, fit: Part) -> Found:
+        """Fit the recipe on the fit part, whose examples go to steps that are trained; vectors of all items."""
+        trained = any(getattr(step, "learns", False) for step in walk(recipe))
+        learn = self._to_learn(fit, whole=trained)
+        taught = [items[place] for place in learn.tolist()]
+        queries = list(self.spec.task.queries) if trained and isinstance(fit, Judgements) else []
+        examples = over_rows(renumber(fit, self.rows[learn]), len(taught), unit_bounds(taught)) if trained else None
+        lesson = plan.Lesson(examples)
+        recipe.fit_pools([*taught, *queries], lesson)
+        given = self._vectors(recipe, items, "document")
+        if trained and given.chunked:
+            raise RecipeError(f"{recipe} has a step that learns from examples of whole documents behind their chunks")
+        units = given.chunked.units if given.chunked else unit_bounds(items)
+        place = learn if units is None else ranges(units[learn], units[learn + 1])
+        rows = {text: values[place] for text, values in given.vectors.items()}
+        if queries:
+            asked = self._vectors(recipe, queries, "query").vectors
+            rows = {text: np.vstack([values, asked[text]]) for text, values in rows.items()}
+        recipe.learn(rows, lesson)
+        return given
+
+    def _to_learn(self, fit: Part, whole: bool) -> Ints:
+        """Places in ``rows`` of the texts that steps learn from: a sample of very many, unless all are needed."""
         mine = self.rows if isinstance(fit, Judgements) else np.unique(_rows(fit))
         places = np.searchsorted(self.rows, mine)
-        if len(places) > FIT_ROWS:
+        if len(places) > FIT_ROWS and not whole:
             places = np.sort(np.random.default_rng(self.seed).choice(places, FIT_ROWS, replace=False))
         return places
 

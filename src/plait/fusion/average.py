@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Self
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from plait import plan
-from plait.step import Chain, Composite, Concat, Step, unit_rows
-from plait.types import Floats, RecipeError, Vectors
+from plait.step import Parallel, Step, unit_rows
+from plait.types import Floats, RecipeError
 
 
-class Average(Composite):
+class Average(Parallel):
     """The mean of several recipes' vectors: the width stays that of one.
 
     Several prompts of one model are averaged as they come; vectors of different models are normalised first, or the
@@ -35,8 +33,7 @@ class Average(Composite):
         (1, 256)
     """
 
-    takes = str
-    gives = Vectors
+    noun = "an average"
 
     def __init__(self, parts: Sequence[Step], weights: Sequence[float] | None = None, normalize: bool = False) -> None:
         self.parts = parts
@@ -44,14 +41,7 @@ class Average(Composite):
         self.normalize = normalize
         if not parts:
             raise RecipeError("Average got no parts; give it at least one recipe")
-        Concat(parts, weights)  # refuses parts that give no vectors, and weights that do not fit
-
-    def children(self) -> Sequence[Step]:
-        return self.parts
-
-    def strands(self) -> Iterator[plan.Strand]:
-        for part in self._composites():
-            yield from part.strands()
+        self._check()
 
     def weave(self, given: Mapping[str, Floats]) -> np.ndarray:
         blocks = [part.weave(given) for part in self._composites()]
@@ -60,16 +50,8 @@ class Average(Composite):
             raise RecipeError(
                 f"{self} has parts of {widths} numbers; cut them to one width, e.g. with Pca, or join with +"
             )
-        weights = np.ones(len(blocks)) if self.weights is None else np.asarray(self.weights, np.float64)
+        weights = np.array(self.weights_)
         total = np.zeros(blocks[0].shape, np.float32)
         for block, weight in zip(blocks, weights / weights.sum(), strict=True):
             total += np.float32(weight) * (unit_rows(block) if self.normalize else block)
         return total
-
-    def learn(self, given: Mapping[str, Floats], lesson: plan.Lesson = plan.UNLABELLED) -> Self:
-        for part in self._composites():
-            part.learn(given, lesson)
-        return self
-
-    def _composites(self) -> list[Composite]:
-        return [part if isinstance(part, Composite) else Chain([part]) for part in self.parts]

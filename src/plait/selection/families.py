@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from plait.fusion.average import Average
 from plait.prompting.prepending import TokenPrepending
 from plait.prompting.presets import template
 from plait.roles import Encoder, Pooling, Quantiser, Transform
-from plait.step import Chain, Composite, Concat, Step, walk
+from plait.step import Chain, Composite, Parallel, Step, walk
 from plait.training.learned import Learned
 from plait.transforms.principal import Pca
 from plait.transforms.truncate import Truncate
@@ -34,7 +33,7 @@ def families(recipe: Composite, defaults: Iterable[Chain]) -> frozenset[str]:
     """
     known = {_model(chain.steps[0]): chain for chain in defaults}
     found = {name for part in _chains(recipe) for name in _used(part, known)}
-    if any(isinstance(step, Concat | Average) for step in walk(recipe)):
+    if any(isinstance(step, Parallel) for step in walk(recipe)):
         found.add("fusion")
     return frozenset(found)
 

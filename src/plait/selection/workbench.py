@@ -13,7 +13,7 @@ from plait import plan
 from plait.bank import Bank
 from plait.chunks import common, refuse_chunks
 from plait.data.splits import Fold
-from plait.data.tasks import Judgements, Labels, Pairs, Part, Tags, Task, join, select
+from plait.data.tasks import Judgements, Labels, Pairs, Part, Tags, Task, join, renumber, select
 from plait.evaluation.embedded import Embedded
 from plait.evaluation.evaluators import Evaluator
 from plait.evaluation.scores import Score
@@ -22,7 +22,7 @@ from plait.items import unit_bounds
 from plait.plan import Lesson
 from plait.roles import Pooling, Quantiser
 from plait.step import Chain, Composite, Concat, Step, walk
-from plait.training.examples import triples
+from plait.training.examples import over_rows
 from plait.types import Floats, Ints, Items, RecipeError, ranges
 
 FIT_ROWS = 20_000
@@ -62,6 +62,8 @@ class Vault:
             refuse_chunks(leaves, f"a {task.kind} task")
         tokens = {leaf.source: leaf.encoder.tokenize(learn) for leaf in {s.source: s for s in leaves}.values()}
         for leaf in leaves:
+            if getattr(leaf.pool, "learns", False):
+                raise RecipeError(f"{leaf.pool} is trained, fold by fold: it cannot stand in a space; judge it alone")
             leaf.pool.fit(tokens[leaf.source])  # type: ignore[attr-defined]
         leaves = [leaf for chain in strands for leaf in chain.strands()]  # their keys hold what was learned
         documents, passes = plan.run(leaves, task.documents, bank, progress)
@@ -163,12 +165,8 @@ class Bench:
             return fitted
         if before.units is not self.units:
             raise RecipeError(f"{step} learns from examples of whole documents, but stands behind their chunks")
-        rows, examples = before.documents, self.fit
-        if isinstance(examples, Judgements) and before.queries is not None:
-            rows, examples = np.vstack([rows, before.queries]), triples(examples, offset=len(rows))  # type: ignore[assignment]
-        if isinstance(examples, Tags) and self.units is not None:
-            place = ranges(self.units[examples.rows], self.units[examples.rows + 1])
-            examples = Labels(place, tuple(tag for tags in examples.tags for tag in tags))
+        rows = before.documents if before.queries is None else np.vstack([before.documents, before.queries])
+        examples = over_rows(self.fit, len(before.documents), self.units)
         return Lesson(examples).teach(step, rows, layers)  # type: ignore[no-any-return]
 
     def _learned(self, embedded: Embedded) -> Ints:
@@ -265,15 +263,7 @@ def _compact(task: Task, parts: Sequence[Part]) -> tuple[Ints, list[Part]]:
     if isinstance(parts[0], Judgements):
         return np.arange(len(task.documents)), list(parts)
     rows = np.unique(np.concatenate([named_rows(part) for part in parts]))
-    return rows, [_renumber(part, rows) for part in parts]
-
-
-def _renumber(part: Part, rows: Ints) -> Part:
-    if isinstance(part, Pairs):
-        return replace(part, left=np.searchsorted(rows, part.left), right=np.searchsorted(rows, part.right))
-    if isinstance(part, Labels | Tags):
-        return replace(part, rows=np.searchsorted(rows, part.rows))
-    return part
+    return rows, [renumber(part, rows) for part in parts]
 
 
 def _sample(part: Part, share: float, rng: np.random.Generator, least: int = 200) -> Part:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plait.data.tasks import Judgements, Labels, Pairs, Part
-from plait.types import DataError, Ints
+from plait.data.tasks import Judgements, Labels, Pairs, Part, Tags
+from plait.types import DataError, Ints, ranges
 
 SIMILAR = 0.8
 """Share of the highest score from which on a graded pair counts as a positive: 4 of 5, as in the literature."""
@@ -90,6 +90,22 @@ def triples(part: Part, offset: int = 0, seed: int = 0) -> Triples:
     if len(found) < 2:
         raise DataError(f"{len(found)} positive pairs among {len(part)} examples; a contrast needs two at least")
     return found
+
+
+def over_rows(part: Part, documents: int, units: Ints | None = None) -> Triples | Part:
+    """The examples of a part, over the rows of one array of vectors.
+
+    Args:
+        part: examples; their documents are numbered as the rows are.
+        documents: rows of the documents; those of the queries stand behind them.
+        units: ``[N + 1]`` rows of each document's words, where items are words.
+    """
+    if isinstance(part, Judgements):
+        return triples(part, offset=documents)
+    if isinstance(part, Tags) and units is not None:
+        place = ranges(units[part.rows], units[part.rows + 1])
+        return Labels(place, tuple(tag for tags in part.tags for tag in tags))
+    return part
 
 
 def _pairs(anchors: Ints, positives: Ints) -> Triples:
