@@ -12,13 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 
 import plait
-from plait.data import Judgements, Pairs, Task
+from plait.data import Judgements, Pairs, Task, select
 from plait.evaluation.embedded import Embedded
 from plait.evaluation.evaluators import Evaluator, Scorer, evaluator
 from plait.evaluation.scores import Score
 from plait.selection.finding import find
 from plait.selection.result import FindResult
 from plait.selection.space import Space
+from plait.step import walk
+from plait.training.learned import Learned
 from plait.types import RecipeError
 from tests.selection.small import outcome, pairs, space, whole_pairs
 
@@ -152,6 +154,21 @@ def test_the_test_part_is_looked_at_once_for_each_named_recipe(
     assert spy.evaluated.count(test) == len(named)
     assert test not in spy.added
     assert dev in spy.added
+
+
+def test_nothing_is_trained_on_the_examples_that_choose(small_space: Space, result: FindResult, tmp_path: Path) -> None:
+    fold = result.protocol.folds[0]
+    assert fold.train is fold.dev
+    for candidate in result.selection.candidates:
+        assert candidate.stage != "trained"
+        assert not any(isinstance(step, Learned) for step in walk(candidate.recipe))
+    task = pairs()
+    train, dev = (select(task.parts["dev"], rows) for rows in np.split(np.arange(120), [80]))
+    apart = replace(task, parts={"train": train, "dev": dev, "test": task.parts["test"]})
+    found = find(apart, space=small_space, out=tmp_path)
+    trained = [candidate for candidate in found.selection.candidates if candidate.stage == "trained"]
+    assert len(small_space.trained) <= len(trained) <= 2 * len(small_space.trained)
+    assert "training" in {effect.family for effect in found.effects}
 
 
 def test_selection_does_not_see_the_test_labels(

@@ -158,7 +158,9 @@ class _Run:
     def select(self, fold: Fold, name: str) -> Selection:
         """Search on a fold's train and dev parts."""
         shares = (1.0,) if isinstance(fold.dev, Judgements) else SHARES  # there the corpus is the cost, not the queries
-        teaches = not (self.protocol.nested and isinstance(fold.dev, Judgements)) and len(fold.train) > 0
+        # what is trained on the examples that choose it wins by heart
+        apart = fold.train is not fold.dev and not (self.protocol.nested and isinstance(fold.dev, Judgements))
+        teaches = apart and len(fold.train) > 0
         return self.search.run(
             name, lambda share: self.bench(fold, "dev", share), list(self.defaults.values()), shares, teaches
         )

@@ -219,7 +219,7 @@ class _FoldSearch:
         return Candidate(recipe, stage, share, score, size, self.of.timer.milliseconds(recipe))
 
     def _trained(self, grid: Sequence[Candidate]) -> list[Chain]:
-        """Layers combined by training, for each pass with the pooling that did best there without a transform."""
+        """Layers combined by training, for each pass with its usual pooling, and with the one that did best there."""
         space, out = self.of.space, list[Chain]()
         if not self.teaches:
             return out
@@ -232,9 +232,10 @@ class _FoldSearch:
                 for pool in space.poolings_of(source)
             }
             mine = sorted((c for c in grid if c.text in heads), key=lambda c: (-c.share, *_rank(c)))
-            if mine:
-                stack = f"ConcatLayers({space.numbers(source)})"
-                out += [source.chain(stack, heads[mine[0].text], text) for text in space.trained]
+            pools = dict.fromkeys([space.usual(source), *(heads[c.text] for c in mine[:1])])
+            stack = f"ConcatLayers({space.numbers(source)})"
+            known = space.poolings_of(source)
+            out += [source.chain(stack, pool, text) for pool in pools if pool in known for text in space.trained]
         return out
 
     def _picks(self, ranked: Sequence[Candidate], defaults: Sequence[Chain]) -> Picks:
@@ -363,7 +364,9 @@ def spread(ranked: Sequence[Candidate], size: int) -> list[Candidate]:
         # codes cannot be parts, and chunks of one size do not stand beside those of another
         joins = candidate.recipe.quantiser is None and not any(cuts(leaf.pool) for leaf in leaves)
         if candidate.is_single and joins:
-            best.setdefault("/".join([*(leaf.text for leaf in leaves), *_taught(candidate)]), candidate)
+            # the last layer by its number and without it are one strand
+            same = [f"{leaf.source}/{leaf.mix}/{leaf.pool}" for leaf in leaves]
+            best.setdefault("/".join([*same, *_taught(candidate)]), candidate)
     by_model: dict[str, list[Candidate]] = {}
     for candidate in best.values():
         by_model.setdefault(next(candidate.recipe.strands()).source, []).append(candidate)

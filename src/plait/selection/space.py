@@ -138,6 +138,10 @@ class Space:
             return [pooling for pooling in self.poolings if not cuts(parse_step(pooling))]
         return self.poolings
 
+    def usual(self, source: Source) -> str:
+        """The pooling that the source comes with."""
+        return "LastPool()" if source.answers else str(default_recipe(source.encoder).steps[-1])
+
     def _prompted(self, step: Encoder) -> list[Source]:
         if not (isinstance(step, Transformer) and step.prompts is None and step.host.is_decoder):
             return [Source(step)]
