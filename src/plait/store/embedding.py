@@ -12,18 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from plait.bank import write_atomic
 from plait.step import Composite
 from plait.store.blocks import Layout, Told, batched, block_size, encode_block
 from plait.store.packed_recipe import pack
 from plait.store.shards import Counts, Shards, matrix, need_space, read_shard
+from plait.store.vector_file import vector_writer
 from plait.types import DataError, RecipeError
 
 SUFFIXES = (".parquet", ".npy")
-NUMBERS = "vector.list.element"
-"""What Parquet calls the numbers in a column of vectors."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,7 @@ def embed(
         write_atomic(out.with_suffix(".json"), json.dumps(facts, indent=1, ensure_ascii=False).encode())
         os.replace(shards.folder / "whole.npy", out)
     else:
-        _join_parquet(paths, shards.schema, facts, pack(recipe), shards.folder / "whole.parquet")
+        _join_parquet(paths, layout, facts, pack(recipe), shards.folder / "whole.parquet")
         os.replace(shards.folder / "whole.parquet", out)
     shutil.rmtree(shards.folder)
     return Embedding(out, rows, layout, tokens, cut_texts, cut_tokens, reused, fingerprint)
@@ -154,16 +152,12 @@ def _storable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def _join_parquet(paths: Sequence[Path], schema: pa.Schema, facts: dict[str, object], model: str, where: Path) -> None:
+def _join_parquet(paths: Sequence[Path], layout: Layout, facts: dict[str, object], model: str, where: Path) -> None:
     """One row group a block."""
-    schema = schema.with_metadata({"plait": json.dumps(facts, ensure_ascii=False), "plait.recipe": model})
-    compression = {"text": "zstd", "row": "zstd", NUMBERS: "none"}
-    # Parquet knows no bytes: without a dictionary of its 256 values a code's number takes four.
-    dictionary = [] if schema.field("vector").type.value_type == pa.float32() else [NUMBERS]
-    with pq.ParquetWriter(where, schema, compression=compression, use_dictionary=dictionary) as writer:
+    with vector_writer(where, layout, facts, model) as writer:
         for path in paths:
             batch, _ = read_shard(path)
-            writer.write_table(pa.Table.from_batches([batch]).cast(schema), row_group_size=len(batch))
+            writer.write_table(pa.Table.from_batches([batch]).cast(writer.schema), row_group_size=len(batch))
 
 
 def _join_npy(paths: Sequence[Path], rows: int, layout: Layout, where: Path) -> None:

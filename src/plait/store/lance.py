@@ -124,8 +124,10 @@ class LanceRows:
         numbers = self.numbers()
         for start in range(0, len(numbers), size):
             part = numbers[start : start + size]
-            batches = [_plain(batch) for batch in self.scan(columns, f"row >= {part[0]} AND row <= {part[-1]}")]
-            yield pa.Table.from_batches(batches).sort_by("row")
+            batches = [
+                _plain(batch) for batch in self.scan(["row", *columns], f"row >= {part[0]} AND row <= {part[-1]}")
+            ]
+            yield pa.Table.from_batches(batches).sort_by("row").select(list(columns))
 
     def write(self, columns: Columns, replace: bool = False) -> None:
         """Store records; numbers those without an id.
@@ -170,15 +172,15 @@ class LanceRows:
                     self._handle.delete(f"row IN ({', '.join(map(str, rows[start : start + 10_000]))})")
         return len(rows)
 
-    def compact(self, keep: timedelta | None = None, fragments: int = FRAGMENTS) -> None:
+    def compact(self, keep: timedelta | None = None, always: bool = True) -> None:
         """Join small files and drop old versions.
 
         Args:
             keep: how long versions are kept; None keeps them for a week.
-            fragments: do nothing while there are fewer small files than that.
+            always: whether to do so while there are only a few small files, too.
         """
         with self._alone(), _writing(self.folder), warnings.catch_warnings():
-            if self._handle.stats()["fragment_stats"]["num_small_fragments"] < fragments:
+            if not always and self._handle.stats()["fragment_stats"]["num_small_fragments"] < FRAGMENTS:
                 return
             warnings.simplefilter("ignore")  # it warns of readers of dropped versions; who asks to drop them knows
             self._handle.optimize(cleanup_older_than=keep)

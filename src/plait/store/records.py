@@ -18,6 +18,8 @@ from plait.types import DataError
 JSON_COLUMN = pa.field("metadata", pa.string(), metadata={"ARROW:extension:name": "arrow.json"})
 """Text going in; LanceDB keeps it as binary JSON, which its filters can look into without parsing."""
 
+_encoded = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode  # json.dumps would build one for each record
+
 
 @dataclass(frozen=True)
 class Record:
@@ -108,6 +110,6 @@ def json_of(metadata: Mapping[str, Any], name: str) -> str:
     if not metadata:
         return "{}"
     try:
-        return storable(json.dumps(dict(metadata), ensure_ascii=False, allow_nan=False))
+        return storable(_encoded(metadata if isinstance(metadata, dict) else dict(metadata)))
     except (TypeError, ValueError) as error:
         raise DataError(f"the metadata of {name[:40]!r} cannot be kept as JSON: {error}") from error

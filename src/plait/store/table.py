@@ -269,16 +269,16 @@ class Table:
         Args:
             keep: how long versions are kept; None keeps them for a week. Nobody may be reading one that is dropped.
         """
-        self._rows.compact(keep, fragments=0)
+        self._rows.compact(keep)
 
     def refresh(self) -> None:
         """See what other processes have written since the table was opened."""
         self._rows.refresh()
         self._exact.forget()
 
-    def ordered(self, size: int = WRITE) -> Iterator[pa.Table]:
-        """Columns row, id, text, metadata (as JSON) and vector, in the order in which records came, part by part."""
-        return self._rows.ordered(["row", "id", "text", "metadata", "vector"], size)
+    def ordered(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Some of the columns id, text, metadata (as JSON) and vector, in the order in which records came, in parts."""
+        return self._rows.ordered(columns, WRITE)
 
     @property
     def layout(self) -> Layout:
@@ -312,7 +312,7 @@ class Table:
         return done
 
     def _changed(self) -> None:
-        self._rows.compact()
+        self._rows.compact(always=False)
         self._exact.forget()
 
     def _storable(self, values: NDArray[Any]) -> NDArray[np.generic]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 
@@ -15,8 +15,11 @@ from plait.step import Composite
 from plait.store.blocks import Layout, encode_queries
 from plait.store.packed_recipe import unpack
 from plait.store.ranking import Hit, check_same, top, top_codes
-from plait.store.shards import matrix
+from plait.store.shards import matrix, vector_schema
 from plait.types import DataError, Floats, Ints
+
+NUMBERS = "vector.list.element"
+"""What Parquet calls the numbers in a column of vectors."""
 
 
 class VectorFile:
@@ -118,3 +121,24 @@ class VectorFile:
             table = self._file.read_row_group(group, columns).take(mine - (ends[group] - self._sizes[group]))
             found |= dict(zip(mine.tolist(), table.to_pylist(), strict=True))
         return found
+
+
+def vector_writer(
+    where: Path, layout: Layout, facts: Mapping[str, object], model: str, texts: Sequence[str] = ()
+) -> pq.ParquetWriter:
+    """Begin a file of vectors.
+
+    Args:
+        where: the file.
+        layout: of a vector.
+        facts: about the vectors: recipe, fingerprint, rows, dtype and width at least.
+        model: the packed recipe.
+        texts: columns of text beyond row, text and vector.
+    """
+    schema = vector_schema(layout)
+    for name in texts:
+        schema = schema.append(pa.field(name, pa.string()))
+    schema = schema.with_metadata({"plait": json.dumps(facts, ensure_ascii=False), "plait.recipe": model})
+    compression = {name: "zstd" for name in ("row", "text", *texts)} | {NUMBERS: "none"}
+    # Parquet knows no bytes: without a dictionary of its 256 values a code's number takes four.
+    return pq.ParquetWriter(where, schema, compression=compression, use_dictionary=[NUMBERS] if layout.is_codes else [])
