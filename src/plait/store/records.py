@@ -61,8 +61,10 @@ class Columns:
     @classmethod
     def joined(cls, parts: Sequence[Columns]) -> Columns:
         """One after the other."""
-        lists = ([one for part in parts for one in getattr(part, name)] for name in ("ids", "texts", "metadata"))
-        return cls(*lists, np.concatenate([part.values for part in parts]))
+        ids = [one for part in parts for one in part.ids]
+        texts = [one for part in parts for one in part.texts]
+        metadata = [one for part in parts for one in part.metadata]
+        return cls(ids, texts, metadata, np.concatenate([part.values for part in parts]))
 
     def __len__(self) -> int:
         return len(self.values)
