@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -57,6 +57,7 @@ def embed(
     block: int | None = None,
     resume: bool = False,
     told: Told = lambda texts, tokens: None,
+    facts: Mapping[str, object] | None = None,
 ) -> Embedding:
     """Encode texts of any number into a file.
 
@@ -71,6 +72,7 @@ def embed(
         block: texts that are encoded at once; None takes 8,192 for static tables and 1,024 for transformers.
         resume: use the blocks that a stopped run left.
         told: how it goes on.
+        facts: what else to keep in the file's metadata.
 
     Raises:
         DataError: if there is no text, or the file cannot be written.
@@ -99,7 +101,8 @@ def embed(
     paths, counts, reused = _blocks(recipe, texts, role, size, shards, told)
     rows, tokens = sum(count.rows for count in counts), sum(count.tokens for count in counts)
     cut_texts, cut_tokens = sum(count.cut_texts for count in counts), sum(count.cut_tokens for count in counts)
-    facts = {
+    about = {
+        **(facts or {}),
         **settings,
         "rows": rows,
         "dtype": layout.dtype,
@@ -111,10 +114,10 @@ def embed(
     need_space(shards.folder, sum(path.stat().st_size for path in paths))
     if out.suffix == ".npy":
         _join_npy(paths, rows, layout, shards.folder / "whole.npy")
-        write_atomic(out.with_suffix(".json"), json.dumps(facts, indent=1, ensure_ascii=False).encode())
+        write_atomic(out.with_suffix(".json"), json.dumps(about, indent=1, ensure_ascii=False).encode())
         os.replace(shards.folder / "whole.npy", out)
     else:
-        _join_parquet(paths, layout, facts, pack(recipe), shards.folder / "whole.parquet")
+        _join_parquet(paths, layout, about, pack(recipe), shards.folder / "whole.parquet")
         os.replace(shards.folder / "whole.parquet", out)
     shutil.rmtree(shards.folder)
     return Embedding(out, rows, layout, tokens, cut_texts, cut_tokens, reused, fingerprint)
