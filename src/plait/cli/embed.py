@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -107,7 +109,8 @@ def _shards(
         def told(done: int, total: int, rows: int) -> None:
             stages("embed", done, total, "shards", f"{rows:,} texts")
 
-        return embed_shards(step, source, output, engine, resources, *settings, told)
+        with contextlib.redirect_stdout(sys.stderr):  # Ray has its say on stdout, where results go
+            return embed_shards(step, source, output, engine, resources, *settings, told)
 
 
 def _report_shards(made: Embedded, seconds: float, as_json: bool) -> None:
