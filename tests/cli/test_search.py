@@ -51,6 +51,9 @@ def test_another_recipe_is_refused(cli: Cli, recipe: str, texts: Path) -> None:
         (["search", "table", "x", "-k", "0"], "-k"),
         (["index", "RECIPE", "texts.txt", "-o", "table"], "exists; choose another folder"),
         (["index", "RECIPE", "texts.txt", "-o", "table", "--add", "--overwrite"], "give one of them"),
+        (["search", "table", "x", "--where", "year"], "is no condition"),
+        (["search", "v.parquet", "x", "--where", "year=1"], "is searched as a whole"),
+        (["index", "RECIPE", "texts.txt", "-o", "u", "--id", "nr"], "lacks nr"),
         (["index", "RECIPE", "none.txt", "-o", "other"], "is not there"),
     ],
 )

@@ -1,9 +1,10 @@
-"""The best few vectors for a query, exactly, and the refusal of a query from another recipe."""
+"""The best few vectors for queries, exactly, and the refusal of a query from another recipe."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,13 @@ from plait.roles import Quantiser
 from plait.step import Composite, unit_rows
 from plait.store.blocks import Layout
 from plait.types import Floats, Ints, RecipeError
+
+BLOCK = 8192
+"""Vectors that are scored or decoded at once."""
+QUERIES = 64
+"""Queries scored at once."""
+DOUBT = 1e-5
+"""How far a cosine of the fast product may be off."""
 
 
 @dataclass(frozen=True)
@@ -33,56 +41,84 @@ class Hit:
     metadata: Mapping[str, object] = field(default_factory=dict)
 
 
-def top(query: Floats, blocks: Iterable[Floats], k: int) -> tuple[Ints, Floats]:
-    """The k rows with the largest cosine, over blocks of any size; of equal scores the lower number comes first.
+def top(queries: Floats, blocks: Iterable[tuple[Ints, Floats]], k: int, unit: bool = False) -> tuple[Ints, Floats]:
+    """The k rows with the largest cosines, over blocks of any size; of equal scores the lower number comes first.
 
     Args:
-        query: ``[1, D]``.
-        blocks: ``[N, D]`` arrays, one after the other.
+        queries: ``[Q, D]``.
+        blocks: ``[N]`` numbers and ``[N, D]`` vectors, part by part; no number comes twice.
         k: how many.
+        unit: whether the vectors have length one already.
 
     Returns:
-        ``[≤ k]`` row numbers and scores, best first.
+        ``[Q, ≤ k]`` numbers and scores, best first.
 
     Example:
-        >>> numbers, scores = top(np.ones((1, 2), np.float32), [np.eye(2, dtype=np.float32) * 5], k=1)
+        >>> numbers, scores = top(np.ones((1, 2), np.float32), [(np.array([7, 3]), np.eye(2, dtype=np.float32))], k=1)
         >>> numbers.tolist()
-        [0]
+        [[3]]
     """
     if k < 1:
         raise RecipeError(f"k is {k}; expected how many results to return, 1 or more")
-    direction = unit_rows(query)[0].astype(np.float64)
-    numbers, scores, start = np.zeros(0, np.int64), np.zeros(0), 0
-    for block in blocks:
-        mine = np.einsum("ij,j->i", unit_rows(block), direction)
-        scores = np.concatenate([scores, mine])
-        numbers = np.concatenate([numbers, np.arange(start, start + len(block))])
-        best = np.lexsort((numbers, -scores))[:k]
-        numbers, scores, start = numbers[best], scores[best], start + len(block)
-    return numbers, scores.astype(np.float32)
+    directions = unit_rows(queries)
+    best = [(np.zeros(0, np.int64), np.zeros(0)) for _ in directions]
+    for numbers, block in blocks:
+        rows = block if unit else unit_rows(block)
+        for start in range(0, len(directions), QUERIES):
+            rough = directions[start : start + QUERIES] @ rows.T
+            for place, line in enumerate(rough, start):
+                best[place] = _merged(best[place], directions[place], numbers, rows, line, k)
+    shape = (len(best), min((len(found) for found, _ in best), default=0))
+    found = np.array([numbers for numbers, _ in best], np.int64).reshape(shape)
+    return found, np.array([scores for _, scores in best], np.float32).reshape(shape)
 
 
-def top_codes(
-    query: Floats, blocks: Iterable[NDArray[np.generic]], quantiser: Quantiser, k: int
-) -> tuple[Ints, Floats]:
-    """The k codes nearest to a float query, by the cosine with what they decode to: what an evaluation ranks by, too.
+def _merged(
+    best: tuple[Ints, NDArray[np.float64]], query: Floats, numbers: Ints, rows: Floats, rough: Floats, k: int
+) -> tuple[Ints, NDArray[np.float64]]:
+    """The best k of the earlier ones and a block.
+
+    The last bits of a matrix product depend on where a row stands in its block. What decides is therefore a sum that
+    gives equal rows equal scores, over all rows that come within the product's error of the k-th best.
+    """
+    floor = np.partition(rough, -k)[-k] if len(rough) > k else -np.inf
+    if len(best[0]) == k:
+        floor = max(floor, best[1].min())
+    chosen = np.flatnonzero(rough >= floor - DOUBT)
+    scores = [np.einsum("ij,j->i", rows[part], query, dtype=np.float64) for part in _parts(chosen)]
+    merged, found = np.concatenate([best[1], *scores]), np.concatenate([best[0], numbers[chosen]])
+    order = np.lexsort((found, -merged))[:k]
+    return found[order], merged[order]
+
+
+def _parts(chosen: Ints) -> Iterator[Ints]:
+    for start in range(0, len(chosen), BLOCK):
+        yield chosen[start : start + BLOCK]
+
+
+def top_codes(queries: Floats, numbers: Ints, codes: NDArray[Any], quantiser: Quantiser, k: int) -> tuple[Ints, Floats]:
+    """The k codes nearest to float queries, by the cosine with what they decode to: what an evaluation ranks by, too.
 
     Binary codes go by their Hamming distance first, as `plait.compression.search.search_codes` says.
 
     Args:
-        query: ``[1, D]``.
-        blocks: ``[N, B]`` arrays, one after the other.
+        queries: ``[Q, D]``.
+        numbers: ``[N]``, rising.
+        codes: ``[N, B]``.
         quantiser: the fitted step that made them.
         k: how many.
+
+    Returns:
+        As `top`.
     """
     if not isinstance(quantiser, Binary):
-        return top(query, map(quantiser.inverse_transform, blocks), k)
-    codes = np.concatenate(list(blocks)).view(np.uint8)
-    numbers, scores = search_codes(query, codes, quantiser, k)
-    length = np.linalg.norm(query) * np.sqrt(query.shape[1])
-    if quantiser.rescore and length:
-        scores = scores / np.float32(length)
-    return numbers[0], scores[0]
+        parts = (slice(start, start + BLOCK) for start in range(0, len(codes), BLOCK))
+        return top(queries, ((numbers[part], quantiser.inverse_transform(codes[part])) for part in parts), k)
+    places, scores = search_codes(queries, codes.view(np.uint8), quantiser, k)
+    lengths = np.linalg.norm(queries, axis=1) * np.sqrt(queries.shape[1])
+    if quantiser.rescore:
+        scores = scores / np.where(lengths > 0, lengths, 1).astype(np.float32)[:, None]
+    return numbers[places], scores
 
 
 def check_same(where: object, text: str, fingerprint: str, recipe: Composite) -> None:
