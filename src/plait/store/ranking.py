@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from plait.compression.binary import Binary
+from plait.compression.brute_force import best_of, nearest_vectors
 from plait.compression.search import search_codes
 from plait.roles import Quantiser
-from plait.step import Composite, unit_rows
+from plait.step import Composite
 from plait.store.blocks import Layout
 from plait.types import Floats, Ints, RecipeError
 
@@ -51,23 +51,19 @@ def top(query: Floats, blocks: Iterable[Floats], k: int) -> tuple[Ints, Floats]:
     """
     if k < 1:
         raise RecipeError(f"k is {k}; expected how many results to return, 1 or more")
-    direction = unit_rows(query)[0].astype(np.float64)
-    numbers, scores, start = np.zeros(0, np.int64), np.zeros(0), 0
+    numbers, scores, start = np.zeros((1, 0), np.int64), np.zeros((1, 0), np.float32), 0
     for block in blocks:
-        mine = np.einsum("ij,j->i", unit_rows(block), direction)
-        scores = np.concatenate([scores, mine])
-        numbers = np.concatenate([numbers, np.arange(start, start + len(block))])
-        best = np.lexsort((numbers, -scores))[:k]
-        numbers, scores, start = numbers[best], scores[best], start + len(block)
-    return numbers, scores.astype(np.float32)
+        mine = nearest_vectors(query, block, k)
+        joined = np.hstack([numbers, mine[0] + start]), np.hstack([scores, mine[1]])
+        numbers, scores = best_of(*joined, k)
+        start += len(block)
+    return numbers[0], scores[0]
 
 
 def top_codes(
     query: Floats, blocks: Iterable[NDArray[np.generic]], quantiser: Quantiser, k: int
 ) -> tuple[Ints, Floats]:
-    """The k codes nearest to a float query, by the cosine with what they decode to: what an evaluation ranks by, too.
-
-    Binary codes go by their Hamming distance first, as `plait.compression.search.search_codes` says.
+    """The k codes nearest to a float query, by their quantiser's own search: what an evaluation ranks by, too.
 
     Args:
         query: ``[1, D]``.
@@ -75,13 +71,7 @@ def top_codes(
         quantiser: the fitted step that made them.
         k: how many.
     """
-    if not isinstance(quantiser, Binary):
-        return top(query, map(quantiser.inverse_transform, blocks), k)
-    codes = np.concatenate(list(blocks)).view(np.uint8)
-    numbers, scores = search_codes(query, codes, quantiser, k)
-    length = np.linalg.norm(query) * np.sqrt(query.shape[1])
-    if quantiser.rescore and length:
-        scores = scores / np.float32(length)
+    numbers, scores = search_codes(query, np.concatenate(list(blocks)), quantiser, k, cosine=True)
     return numbers[0], scores[0]
 
 
