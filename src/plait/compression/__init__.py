@@ -8,6 +8,7 @@ from plait._lazy import exports
 STEPS = {
     "Int8": "plait.compression.int8",
     "Binary": "plait.compression.binary",
+    "ProductQuantizer": "plait.compression.product_quantizer",
 }
 NAMES = STEPS
 

@@ -107,17 +107,22 @@ class Dots(Scorer):
         cosine: whether length counts for nothing; a row of zeros then scores 0.
     """
 
-    def __init__(self, queries: Floats, decode: Callable[[NDArray[np.generic]], Floats], cosine: bool = False) -> None:
+    def __init__(self, queries: Floats, decode: Callable[[NDArray[Any]], Floats], cosine: bool = False) -> None:
         self.queries = np.ascontiguousarray(unit_rows(queries) if cosine else queries, np.float32)
         self.decode, self.cosine, self.count = decode, cosine, len(queries)
         self._size = np.linalg.norm(self.queries, axis=1)
 
-    def ready(self, block: NDArray[np.generic]) -> NDArray[Any]:
-        rows: NDArray[np.floating] = np.ascontiguousarray(self.decode(block), np.float32)
-        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    def rows(self, block: NDArray[np.generic]) -> Floats:
+        """What rows decode to, at length 1 for the cosine."""
+        rows: Floats = np.ascontiguousarray(self.decode(block), np.float32)
         if self.cosine:
-            rows, lengths = rows / np.where(lengths > 0, lengths, 1)[:, None], np.ones(1)
-        longest = float(lengths.max(initial=0))
+            lengths: Floats = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+            rows = (rows / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32, copy=False)
+        return rows
+
+    def ready(self, block: NDArray[np.generic]) -> NDArray[Any]:
+        rows = self.rows(block)
+        longest = 1.0 if self.cosine else float(np.sqrt(np.einsum("ij,ij->i", rows, rows).max(initial=0)))
         self.doubt = (_EPS * (rows.shape[1] + 16) * longest * self._size).astype(np.float32)
         return rows
 
