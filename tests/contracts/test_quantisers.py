@@ -34,11 +34,6 @@ def test_inverse_points_the_same_way(quantiser: Quantiser, rows: np.ndarray) -> 
     assert cosine.mean() > shuffled.mean() + 0.5
 
 
-def test_codes_of_the_inverse_are_the_codes(quantiser: Quantiser, rows: np.ndarray) -> None:
-    codes = quantiser.fit(rows).transform(rows)
-    np.testing.assert_array_equal(quantiser.transform(quantiser.inverse_transform(codes)), codes)
-
-
 def test_rows_do_not_see_each_other(quantiser: Quantiser, rows: np.ndarray) -> None:
     codes = quantiser.fit(rows).transform(rows)
     np.testing.assert_array_equal(quantiser.transform(rows[:1]), codes[:1])

@@ -9,6 +9,7 @@ STEPS = {
     "Int8": "plait.compression.int8",
     "Binary": "plait.compression.binary",
     "ProductQuantizer": "plait.compression.product_quantizer",
+    "ResidualBinary": "plait.compression.residual_binary",
 }
 NAMES = STEPS
 
