@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from plait.compression.bit_planes import pack_planes, unpack_planes
 from plait.compression.brute_force import Dots, best_rows
@@ -49,7 +49,7 @@ class ResidualBinary(Learned, Quantiser):
         width: signs in each of the sign vectors; None takes the width of the vectors.
         loops: sign vectors beyond the first; 3 gives 4 bits a number, an eighth of float32's size.
         epochs: passes over the vectors, at most.
-        lr: peak step of AdamW.
+        lr: peak step of AdamW; the network starts as a good scalar quantiser, which larger steps make it forget.
         batch_size: vectors in a step.
         temperature: of the contrastive loss.
         queue: codes of earlier steps that serve as negatives.
@@ -80,7 +80,7 @@ class ResidualBinary(Learned, Quantiser):
         width: int | None = None,
         loops: int = 3,
         epochs: int = 10,
-        lr: float = 1e-3,
+        lr: float = 3e-4,
         batch_size: int = 256,
         temperature: float = 0.07,
         queue: int = 8192,
@@ -188,7 +188,7 @@ class ResidualBinary(Learned, Quantiser):
         sums = old._sums(checked(vectors, old, old.fitted_width))
         if len(sums) != rows or sums.shape[1] != self._signs or old.loops != self.loops:
             raise RecipeError(
-                f"{self} with {self._signs} signs of {rows} rows cannot be compatible with {old} of {sums.shape} signs: "
+                f"{self} with {self._signs} signs of {rows} rows cannot be compatible with {old} and {sums.shape} signs; "
                 "give both the same width and loops, and the old vectors of the same texts"
             )
         return torch.from_numpy(sums)

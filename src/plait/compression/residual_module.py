@@ -37,7 +37,7 @@ class ResidualBinariser(nn.Module):
 
     @torch.no_grad()
     def _begin(self) -> None:
-        """Start as a scalar quantiser: signs of a rotated vector, and then of what is missing, in the same directions."""
+        """Start as a scalar quantiser: signs of a turned vector, then of what they miss of it, in the same directions."""
         rotation = nn.init.orthogonal_(torch.empty_like(self.encoders[0][0].linear.weight))
         parts = [(encoder[0], rotation) for encoder in self.encoders] + [(part, rotation.T) for part in self.decoders]
         for part, weight in parts:
@@ -81,7 +81,7 @@ class _Residual(nn.Module):
 
 
 def _sign(values: Tensor) -> Tensor:
-    """-1 or 1, with the gradient of the identity between them and none beyond: without that clip it grows and grows."""
+    """-1 or 1, with the gradient of the identity between them and none beyond, without which values would only grow."""
     soft = values.clamp(-1, 1)
     signs: Tensor = torch.where(values > 0, 1.0, -1.0) + (soft - soft.detach())
     return signs
