@@ -8,6 +8,8 @@ from plait._lazy import exports
 STEPS = {
     "Int8": "plait.compression.int8",
     "Binary": "plait.compression.binary",
+    "ProductQuantizer": "plait.compression.product_quantizer",
+    "ResidualBinary": "plait.compression.residual_binary",
 }
 NAMES = STEPS
 

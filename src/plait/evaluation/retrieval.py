@@ -84,7 +84,7 @@ class Retrieval:
         if units is not None:
             return self._search_chunks(queries, codes, units, k)
         values = codes.values if self._plain(len(codes)) else codes.values[self.corpus]
-        found: Ints = search_codes(queries, values, quantiser(codes), min(k, len(values)))[0]
+        found: Ints = search_codes(queries, values, quantiser(codes), k, cosine=True)[0]
         return found
 
     def _search_chunks(self, queries: Floats, codes: Codes, units: Ints, k: int) -> Ints:
@@ -93,7 +93,7 @@ class Retrieval:
 
         found = []
         for rows in _slices(len(queries), len(codes)):
-            numbers, scores = search_codes(queries[rows], codes.values, quantiser(codes), len(codes))
+            numbers, scores = search_codes(queries[rows], codes.values, quantiser(codes), len(codes), cosine=True)
             similarities = np.empty_like(scores)
             np.put_along_axis(similarities, numbers, scores, axis=1)
             found.append(top_k(self._spread(similarities, units), k))

@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from plait.step import Composite
 from plait.store.lance import LanceRows
-from plait.store.ranking import BLOCK, top, top_codes
+from plait.store.ranking import top, top_codes
 from plait.store.shards import matrix
 from plait.types import Floats, Ints
 
 HELD = 1 << 30
 """Bytes of float vectors that stay in memory between searches; a larger table is read each time. Codes stay."""
+
+BLOCK = 16_384
+"""Vectors copied at once, where a condition picks them."""
 
 
 class Exact:
@@ -54,7 +57,8 @@ class Exact:
             if places is not None:
                 numbers, values = numbers[places], values[places]
             return top_codes(queries, numbers, values, self._recipe.quantiser, k)
-        return top(queries, _blocks(numbers, values, places), k, unit=True)
+        blocks = [(numbers, values)] if places is None else _chosen(numbers, values, places)
+        return top(queries, blocks, k, unit=True)
 
     def _read(self, where: str | None = None) -> Iterator[tuple[Ints, NDArray[Any]]]:
         layout = self._rows.layout
@@ -75,7 +79,7 @@ class Exact:
         return numbers[order], values[order]
 
 
-def _blocks(numbers: Ints, values: NDArray[Any], places: Ints | None) -> Iterator[tuple[Ints, NDArray[Any]]]:
-    for start in range(0, len(numbers) if places is None else len(places), BLOCK):
-        part: slice | Ints = slice(start, start + BLOCK) if places is None else places[start : start + BLOCK]
+def _chosen(numbers: Ints, values: NDArray[Any], places: Ints) -> Iterator[tuple[Ints, NDArray[Any]]]:
+    for start in range(0, len(places), BLOCK):
+        part = places[start : start + BLOCK]
         yield numbers[part], values[part]

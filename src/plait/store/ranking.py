@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plait.compression.binary import Binary
+from plait.compression.brute_force import best_of, nearest_vectors
 from plait.compression.search import search_codes
 from plait.roles import Quantiser
 from plait.step import Composite, unit_rows
 from plait.store.blocks import Layout
 from plait.types import Floats, Ints, RecipeError
-
-BLOCK = 8192
-"""Vectors that are scored or decoded at once."""
-QUERIES = 64
-"""Queries scored at once."""
-DOUBT = 1e-5
-"""How far a cosine of the fast product may be off."""
 
 
 @dataclass(frozen=True)
@@ -60,46 +53,22 @@ def top(queries: Floats, blocks: Iterable[tuple[Ints, Floats]], k: int, unit: bo
     """
     if k < 1:
         raise RecipeError(f"k is {k}; expected how many results to return, 1 or more")
+    found, best = np.zeros((len(queries), 0), np.int64), np.zeros((len(queries), 0), np.float32)
     directions = unit_rows(queries)
-    best = [(np.zeros(0, np.int64), np.zeros(0)) for _ in directions]
-    for numbers, block in blocks:
-        rows = block if unit else unit_rows(block)
-        for start in range(0, len(directions), QUERIES):
-            rough = directions[start : start + QUERIES] @ rows.T
-            for place, line in enumerate(rough, start):
-                best[place] = _merged(best[place], directions[place], numbers, rows, line, k)
-    shape = (len(best), min((len(found) for found, _ in best), default=0))
-    found = np.array([numbers for numbers, _ in best], np.int64).reshape(shape)
-    return found, np.array([scores for _, scores in best], np.float32).reshape(shape)
+    for numbers, block in map(_rising, blocks):
+        places, scores = nearest_vectors(directions, block, k, cosine=not unit)
+        found, best = best_of(np.hstack([found, numbers[places]]), np.hstack([best, scores]), k)
+    return found, best
 
 
-def _merged(
-    best: tuple[Ints, NDArray[np.float64]], query: Floats, numbers: Ints, rows: Floats, rough: Floats, k: int
-) -> tuple[Ints, NDArray[np.float64]]:
-    """The best k of the earlier ones and a block.
-
-    The last bits of a matrix product depend on where a row stands in its block. What decides is therefore a sum that
-    gives equal rows equal scores, over all rows that come within the product's error of the k-th best.
-    """
-    floor = np.partition(rough, -k)[-k] if len(rough) > k else -np.inf
-    if len(best[0]) == k:
-        floor = max(floor, best[1].min())
-    chosen = np.flatnonzero(rough >= floor - DOUBT)
-    scores = [np.einsum("ij,j->i", rows[part], query, dtype=np.float64) for part in _parts(chosen)]
-    merged, found = np.concatenate([best[1], *scores]), np.concatenate([best[0], numbers[chosen]])
-    order = np.lexsort((found, -merged))[:k]
-    return found[order], merged[order]
-
-
-def _parts(chosen: Ints) -> Iterator[Ints]:
-    for start in range(0, len(chosen), BLOCK):
-        yield chosen[start : start + BLOCK]
+def _rising(block: tuple[Ints, Floats]) -> tuple[Ints, Floats]:
+    """The block in the order of its numbers: of equal scores a search gives the row that stands first."""
+    order = np.argsort(block[0])
+    return block if (np.diff(order) == 1).all() else (block[0][order], block[1][order])
 
 
 def top_codes(queries: Floats, numbers: Ints, codes: NDArray[Any], quantiser: Quantiser, k: int) -> tuple[Ints, Floats]:
-    """The k codes nearest to float queries, by the cosine with what they decode to: what an evaluation ranks by, too.
-
-    Binary codes go by their Hamming distance first, as `plait.compression.search.search_codes` says.
+    """The k codes nearest to float queries, by their quantiser's own search: what an evaluation ranks by, too.
 
     Args:
         queries: ``[Q, D]``.
@@ -111,13 +80,7 @@ def top_codes(queries: Floats, numbers: Ints, codes: NDArray[Any], quantiser: Qu
     Returns:
         As `top`.
     """
-    if not isinstance(quantiser, Binary):
-        parts = (slice(start, start + BLOCK) for start in range(0, len(codes), BLOCK))
-        return top(queries, ((numbers[part], quantiser.inverse_transform(codes[part])) for part in parts), k)
-    places, scores = search_codes(queries, codes.view(np.uint8), quantiser, k)
-    lengths = np.linalg.norm(queries, axis=1) * np.sqrt(queries.shape[1])
-    if quantiser.rescore:
-        scores = scores / np.where(lengths > 0, lengths, 1).astype(np.float32)[:, None]
+    places, scores = search_codes(queries, codes, quantiser, k, cosine=True)
     return numbers[places], scores
 
 
