@@ -154,16 +154,22 @@ class Host:
     ) -> list[torch.Tensor]:
         """The first columns for one row, then the others, which see its keys and values."""
         import torch
-        from transformers import DynamicCache
 
-        cache = DynamicCache(config=self.model.config.get_text_config())
-        known = inspect.signature(type(self.model).forward).parameters
-        given = {"cache" if "cache" in known else "past_key_values": cache}  # an older name of it
+        given = self.memory()
+        (cache,) = given.values()
         before = self._run(layers, input_ids=ids[:1, :shared], **given)
         with torch.inference_mode():
             cache.batch_repeat_interleave(len(ids))
         after = self._run(layers, input_ids=ids[:, shared:], **given, **options)
         return [torch.cat([a.expand(len(ids), -1, -1), b], 1) for a, b in zip(before, after, strict=True)]
+
+    def memory(self) -> dict[str, Any]:
+        """An empty store of keys and values, under the name by which the model takes it."""
+        from transformers import DynamicCache
+
+        known = inspect.signature(type(self.model).forward).parameters
+        name = "cache" if "cache" in known else "past_key_values"  # an older name of it
+        return {name: DynamicCache(config=self.model.config.get_text_config())}
 
     def _run(self, layers: tuple[int, ...], **inputs: Any) -> list[torch.Tensor]:
         """One forward pass up to the deepest of the layers."""

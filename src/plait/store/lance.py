@@ -119,6 +119,10 @@ class LanceRows:
         batches = [batch.column("row").to_numpy() for batch in self.scan(["row"], where)]
         return np.sort(np.concatenate([np.zeros(0, np.int64), *batches]))
 
+    def ids(self, where: str | None = None) -> list[str]:
+        """Ids of all rows, or of those that an SQL expression picks."""
+        return [name for batch in self.scan(["id"], where) for name in batch.column("id").to_pylist()]
+
     def ordered(self, columns: Sequence[str], size: int) -> Iterator[pa.Table]:
         """Some columns of all rows in their order, ``size`` of them at once; metadata is text."""
         numbers = self.numbers()

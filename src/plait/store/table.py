@@ -26,7 +26,7 @@ from plait.store.lance import NAME, LanceRows, Version
 from plait.store.ranking import Hit, check_same
 from plait.store.records import Columns, Record, batched_records, json_of, storable
 from plait.store.where import Where, sql
-from plait.types import DataError, RecipeError
+from plait.types import DataError, Floats, Ints, RecipeError
 
 WRITE = 16_384
 """Rows of one write: LanceDB keeps a version for each, and many small ones bloat the table."""
@@ -98,7 +98,7 @@ class Table:
             check_same(part, str(table.recipe), table.fingerprint, recipe)
             table._pass_over(records)
         else:
-            table = cls._begin(part, recipe)
+            table = cls.begin(part, recipe)
         table.add(records, told)
         if not len(table):
             shutil.rmtree(part)
@@ -111,7 +111,8 @@ class Table:
         return made
 
     @classmethod
-    def _begin(cls, folder: Path, recipe: Composite) -> Table:
+    def begin(cls, folder: Path, recipe: Composite) -> Table:
+        """An empty table in a folder that is cleared first, for `add_vectors`; `create` writes a whole one."""
         need("lancedb", "store")
         layout = Layout.of(recipe)
         try:
@@ -240,15 +241,35 @@ class Table:
 
     def search_vectors(self, queries: ArrayLike, k: int = 10, where: Where | None = None) -> list[list[Hit]]:
         """As `search_many`, for ``[Q, D]`` floats as the recipe gives them for queries, before its compression."""
+        return self.hits(*self.best(queries, k, where))
+
+    def best(self, queries: ArrayLike, k: int, where: Where | None = None) -> tuple[Ints, Floats]:
+        """As `search_vectors`, but ``[Q, ≤ k]`` numbers of rows (see `rows`) and scores."""
         if k < 1:
             raise RecipeError(f"k is {k}; expected how many results to return, 1 or more")
         rows = checked(queries, self.recipe).astype(np.float32, copy=False)
-        numbers, scores = self._exact.best(rows, k, sql(where) if where else None)
-        found = self._rows.take(["id", "text", "metadata"], numbers.ravel().tolist())
+        return self._exact.best(rows, k, sql(where) if where else None)
+
+    def hits(self, numbers: Ints, scores: Floats) -> list[list[Hit]]:
+        """Records of ``[Q, k]`` rows with their scores; rows below 0 are left out."""
+        found = self._rows.take(["id", "text", "metadata"], numbers[numbers >= 0].tolist())
         return [
-            [_hit(found[number], score) for number, score in zip(*line, strict=True)]
+            [_hit(found[number], score) for number, score in zip(*line, strict=True) if number >= 0]
             for line in zip(numbers.tolist(), scores.tolist(), strict=True)
         ]
+
+    def rows(self, where: Where | None = None) -> Ints:
+        """Numbers of the rows there are, or of those whose metadata meet the conditions, in their order."""
+        return self._rows.numbers(sql(where) if where else None)
+
+    def ids(self, where: Where | None = None) -> list[str]:
+        """Ids of the records there are, or of those whose metadata meet the conditions; in no order."""
+        return self._rows.ids(sql(where) if where else None)
+
+    @property
+    def state(self) -> int:
+        """Number of the newest version: another one after every change."""
+        return self.versions()[-1].number
 
     def versions(self) -> list[Version]:
         """States that can still be opened, oldest first; each write makes one."""
