@@ -60,7 +60,10 @@ class Bm25:
             raise DataError("there is no text to index by its words")
         bm25s: Any = need("bm25s", "retrieval")
         self._index = bm25s.BM25(k1=self.k1, b=self.b)
-        self._index.index([words_of(text) for text in texts], show_progress=False)
+        words = [words_of(text) for text in texts]
+        if not any(words):
+            words[0] = [" "]  # an index must hold one word; no query has this one
+        self._index.index(words, show_progress=False)
         self.documents = len(texts)
         return self
 

@@ -13,6 +13,7 @@ from plait.types import DataError, Floats, Ints, RecipeError
 
 NOTHING = -1
 """Stands in a ranking where there is no further document."""
+_NONE = np.zeros(0, np.int64)
 CONSTANT = 60
 """What is added to a rank before it is inverted; the published value."""
 
@@ -73,7 +74,7 @@ def fuse(
 
     Args:
         rankings: of the same queries, each as deep as may matter: 100 or more for a k of 10.
-        weights: one a ranking; None weighs all alike.
+        weights: one a ranking; None weighs all alike. One of weight 0 is left out, with what it alone holds.
         norm: "minmax" brings the scores of each query in each ranking to 0 … 1, so that cosines and BM25 add up;
             "rank" takes 1 / (60 + rank) in place of a score, reciprocal rank fusion; "none" adds scores as they are,
             for scores of one scale over the same candidates.
@@ -100,10 +101,11 @@ def fuse(
         raise DataError(f"rankings of {[len(r) for r in rankings]} queries; expected rankings of the same queries")
     lines = []
     for query in range(len(rankings[0])):
-        found = [ranking.line(query) for ranking in rankings]
-        gains = [np.float32(factor) * NORMS[norm](scores) for factor, (_, scores) in zip(factors, found, strict=True)]
-        unique, place = np.unique(np.concatenate([numbers for numbers, _ in found]), return_inverse=True)
-        lines.append((unique, np.bincount(place, np.concatenate(gains), len(unique)).astype(np.float32)))
+        found = [(r.line(query), np.float32(factor)) for r, factor in zip(rankings, factors, strict=True) if factor]
+        gains = [factor * NORMS[norm](scores) for (_, scores), factor in found]
+        unique, place = np.unique(np.concatenate([_NONE, *(numbers for (numbers, _), _ in found)]), return_inverse=True)
+        total = np.bincount(place, np.concatenate([_NONE, *gains]), len(unique))
+        lines.append((unique, total.astype(np.float32)))
     return Ranking.of(lines, k)
 
 
