@@ -22,7 +22,7 @@ from plait.step import Composite, unit_rows
 from plait.store.blocks import Block, Layout, Told, batched, block_size, encode_block, encode_query
 from plait.store.ranking import Hit, check_same, top_codes
 from plait.store.shards import fixed_lists, matrix, need_space
-from plait.types import DataError, RecipeError
+from plait.types import DataError, Floats, RecipeError
 
 WRITE = 16_384
 """Rows of one write: LanceDB keeps a version for each, and many small ones bloat the table."""
@@ -188,6 +188,23 @@ class Table:
         rows = ask.select(["row", "id", "text", "metadata", "_distance"]).to_arrow()
         rows = rows.sort_by([("_distance", "ascending"), ("row", "ascending")])[:k]
         return _hits(rows, [1 - distance for distance in rows.column("_distance").to_pylist()])
+
+    def sample(self, number: int) -> tuple[list[Record], Floats]:
+        """Records spread evenly over the table, all of them if it has no more, and what stands for them in a search.
+
+        Args:
+            number: how many at most.
+
+        Returns:
+            Records, and their ``[n, D]`` vectors; of codes, what they decode to.
+        """
+        rows = np.linspace(0, len(self) - 1, min(number, len(self))).astype(int)
+        found = self._handle.take_offsets(rows.tolist()).to_arrow().sort_by("row")
+        values = matrix(found.column("vector"), Layout.of(self.recipe))
+        if self.recipe.quantiser is not None:
+            values = self.recipe.quantiser.inverse_transform(values)  # type: ignore[attr-defined]
+        kept = found.select(["text", "id", "metadata"]).to_pylist()
+        return [Record(row["text"], row["id"], json.loads(row["metadata"])) for row in kept], values
 
     @cached_property
     def _codes(self) -> Any:
