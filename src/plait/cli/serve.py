@@ -30,6 +30,8 @@ NAME = typer.Option(help="What clients call the model [the folder's name, or the
 MATRYOSHKA = typer.Option("--matryoshka", help="The encoder was trained to have its vectors cut: allow dimensions.")
 BODY = typer.Option(min=1, help="Megabytes of one request.")
 QUEUE = typer.Option(min=1, help="Texts that may wait; above it clients are told to come back (429).")
+PATIENCE = typer.Option(min=1, help="Seconds that a client may take to send its request, or to read a piece of the answer.")
+GRACE = typer.Option(min=1, help="Seconds that requests in flight have when the server is stopped.")
 LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
@@ -45,6 +47,8 @@ def serve(  # noqa: PLR0913 - the options of a command are its parameters
     max_characters: Annotated[int, typer.Option(min=1, help="Characters of one text.")] = 100_000,
     max_body: Annotated[int, BODY] = 16,
     max_waiting: Annotated[int, QUEUE] = 16_384,
+    patience: Annotated[float, PATIENCE] = 30.0,
+    grace: Annotated[float, GRACE] = 30.0,
     batch_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens encoded together.")] = None,
 ) -> None:
     """Serve embeddings as OpenAI's interface has them, search, and a page to look at."""
@@ -65,6 +69,8 @@ def serve(  # noqa: PLR0913 - the options of a command are its parameters
         body=max_body << 20,
         waiting_texts=max(max_waiting, max_texts),
         batch_tokens=batch_tokens,
+        patience=patience,
+        grace=grace,
     )
     with interruptible("What was in flight is answered"):
         known = Keys.read(keys)

@@ -23,7 +23,7 @@ from plait.serve.overview import Overview
 from plait.serve.search_routes import search_router
 from plait.serve.searching import Searchable
 
-PAGE = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js"}
+PAGE = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js", "/map.js": "map.js"}
 KINDS = {"html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 OPEN = (*PAGE, "/health")
 """Paths that need no key: they say nothing of models, collections and use."""
@@ -91,9 +91,5 @@ def create_app(
 def _add_page(app: FastAPI) -> None:
     for path, name in PAGE.items():
         content = files("plait.serve").joinpath("page", name).read_bytes()
-        kind = KINDS[name.rpartition(".")[2]]
-
-        async def page(content: bytes = content, kind: str = kind) -> Response:
-            return Response(content, 200, {"cache-control": "no-cache"}, kind)
-
-        app.add_api_route(path, page, include_in_schema=False)
+        answer = Response(content, 200, {"cache-control": "no-cache"}, KINDS[name.rpartition(".")[2]])
+        app.router.add_route(path, answer, ["GET"])
