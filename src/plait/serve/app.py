@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.types import ASGIApp
 
@@ -91,5 +91,11 @@ def create_app(
 def _add_page(app: FastAPI) -> None:
     for path, name in PAGE.items():
         content = files("plait.serve").joinpath("page", name).read_bytes()
-        answer = Response(content, 200, {"cache-control": "no-cache"}, KINDS[name.rpartition(".")[2]])
-        app.router.add_route(path, answer, ["GET"])
+        app.router.add_route(path, _file(content, KINDS[name.rpartition(".")[2]]), ["GET"])
+
+
+def _file(content: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(_: Request) -> Response:
+        return Response(content, 200, {"cache-control": "no-cache"}, kind)
+
+    return answer

@@ -43,18 +43,25 @@ HEADERS = [
 
 
 @dataclass
+class _Body:
+    """What a client has sent; ``whole`` says that nothing is to follow."""
+
+    content: bytearray = field(default_factory=bytearray)
+    whole: bool = False
+
+
+@dataclass
 class _Answer:
-    """What the application sent; ``whole`` says that it had read all that the client sends."""
+    """What the application sent."""
 
     status: int = 500
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body: bytes = b""
-    whole: bool = True
 
     @classmethod
     def of(cls, error: ApiError) -> _Answer:
         headers = {"content-type": "application/json", "content-length": str(len(error.body))} | error.headers
-        return cls(error.status, [(k.encode(), v.encode()) for k, v in headers.items()], error.body, whole=False)
+        return cls(error.status, [(k.encode(), v.encode()) for k, v in headers.items()], error.body)
 
     async def take(self, message: Message) -> None:
         """An ASGI message of the application."""
@@ -92,22 +99,25 @@ class Gate:
             await self._app(scope, receive, send)
             return
         started, number = time.monotonic(), uuid.uuid4().hex[:16]
-        body = bytearray()
+        body = _Body()
         try:
             answer = await self._answer(scope, receive, body)
-            await self._write(answer, number, receive, send)
+            await self._write(answer, number, send, last=body.whole)
+            if not body.whole:
+                await _drain(receive)
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
         except _Gone:
             self._metrics.given_up()
             return
         finally:
-            self.held -= len(body)
+            self.held -= len(body.content)
         path = self._known(scope["path"])
         method = scope["method"] if scope["method"] in METHODS else "other"
         seconds = time.monotonic() - started
         self._metrics.request(path, answer.status, seconds)
         logger.info("%s %s %s %d %.1f ms", number, method, path, answer.status, 1000 * seconds)
 
-    async def _answer(self, scope: Scope, receive: Receive, body: bytearray) -> _Answer:
+    async def _answer(self, scope: Scope, receive: Receive, body: _Body) -> _Answer:
         try:
             headers = dict(scope["headers"])
             if not self._paths.get(self._known(scope["path"]), False):
@@ -115,7 +125,7 @@ class Gate:
             await self._read(headers, receive, body)
         except ApiError as error:
             return _Answer.of(error)
-        return await self._run(scope, receive, bytes(body))
+        return await self._run(scope, receive, bytes(body.content))
 
     def _known(self, path: str) -> str:
         if path in self._paths:
@@ -128,22 +138,22 @@ class Gate:
             message = f"this server wants an API key, and the request {said}; send Authorization: Bearer KEY"
             raise ApiError(401, message, "invalid_api_key")
 
-    async def _read(self, headers: dict[bytes, bytes], receive: Receive, body: bytearray) -> None:
+    async def _read(self, headers: dict[bytes, bytes], receive: Receive, body: _Body) -> None:
         """Read the body; its length is counted as it comes, whatever the client says it is."""
         announced = headers.get(b"content-length", b"0")
         self._check_size(int(announced) if announced.isdigit() else 0)
-        more = True
         try:
             async with asyncio.timeout(self._limits.patience):
-                while more:
+                while not body.whole:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise _Gone
-                    body += message.get("body", b"")
+                    body.content += message.get("body", b"")
                     self.held += len(message.get("body", b""))
-                    more = message.get("more_body", False)
-                    self._check_size(len(body))
+                    body.whole = not message.get("more_body", False)
+                    self._check_size(len(body.content))
         except TimeoutError as error:
+            body.whole = True  # what still comes is not waited for
             raise ApiError(408, "the body took too long to arrive", "timeout") from error
 
     def _check_size(self, size: int) -> None:
@@ -170,13 +180,13 @@ class Gate:
                 logger.error("a request failed", exc_info=error)
         return answer
 
-    async def _write(self, answer: _Answer, number: str, receive: Receive, send: Send) -> None:
-        """Send the answer a piece at a time, at the pace of its reader."""
+    async def _write(self, answer: _Answer, number: str, send: Send, last: bool) -> None:
+        """Send the answer a piece at a time, at the pace of its reader; ``last`` says that nothing is to follow."""
         headers = [*answer.headers, *HEADERS, (b"x-request-id", number.encode())]
         pieces = [answer.body[start : start + PIECE] for start in range(0, len(answer.body), PIECE)] or [b""]
         messages: list[Message] = [{"type": "http.response.start", "status": answer.status, "headers": headers}]
         messages += [{"type": "http.response.body", "body": piece, "more_body": True} for piece in pieces]
-        messages[-1]["more_body"] = not answer.whole
+        messages[-1]["more_body"] = not last
         self.held += len(answer.body)
         try:
             for message in messages:
@@ -186,9 +196,6 @@ class Gate:
             raise _Gone from error
         finally:
             self.held -= len(answer.body)
-        if not answer.whole:
-            await _drain(receive)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _drain(receive: Receive) -> None:

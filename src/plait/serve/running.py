@@ -6,12 +6,15 @@ import logging
 import signal
 import traceback
 from types import TracebackType
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from plait.serve.limits import Limits
 from plait.types import DataError
+
+logger = logging.getLogger("plait.serve")
 
 
 def run(app: ASGIApp, host: str = "127.0.0.1", port: int = 8000, limits: Limits | None = None) -> None:
@@ -39,16 +42,22 @@ def run(app: ASGIApp, host: str = "127.0.0.1", port: int = 8000, limits: Limits 
         timeout_graceful_shutdown=max(1, round(limits.grace)),
     )
     log_without_texts()
-    try:
-        socket = config.bind_socket()
-    except SystemExit as stop:
-        message = f"cannot listen at {host}:{port}: it is taken, or not this machine's; choose another --host or --port"
-        raise DataError(message) from stop
-    address, number = socket.getsockname()[:2]
-    address = f"[{address}]" if ":" in address else address
-    logging.getLogger("plait.serve").info("serving at http://%s:%d", address, number)
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it once more when it has stopped
-    uvicorn.Server(config).run([socket])
+    _Server(config).run()
+
+
+class _Server(uvicorn.Server):
+    """Says where it listens."""
+
+    async def startup(self, sockets: list[Any] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        except SystemExit as stop:
+            where = f"{self.config.host}:{self.config.port}"
+            message = f"cannot listen at {where}: it is taken, or not this machine's; choose another --host or --port"
+            raise DataError(message) from stop
+        for host, port in sorted({sock.getsockname()[:2] for server in self.servers for sock in server.sockets}):
+            logger.info("serving at http://%s:%d", f"[{host}]" if ":" in host else host, port)
 
 
 class WithoutTexts(logging.Formatter):
@@ -67,6 +76,6 @@ def log_without_texts() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(WithoutTexts("%(asctime)s %(levelname)s %(message)s"))
     for name, level in (("plait.serve", logging.INFO), ("uvicorn", logging.WARNING)):
-        logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [handler], False
-        logger.setLevel(level)
+        one = logging.getLogger(name)
+        one.handlers, one.propagate = [handler], False
+        one.setLevel(level)
