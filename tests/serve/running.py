@@ -49,7 +49,8 @@ class Server:
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, trace: TracebackType | None) -> None:
         if self.process.poll() is None:
-            self.stop()
+            self.process.kill()
+            self.process.wait()
 
     @property
     def text(self) -> str:

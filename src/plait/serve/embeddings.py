@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
-import json
+from asyncio import get_running_loop
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import BaseModel, StrictInt, StrictStr
+from pydantic_core import to_json
 
 from plait.serve.batching import Worker
+from plait.serve.counting import Counted
 from plait.serve.errors import ApiError
 from plait.serve.limits import Limits
 from plait.serve.models import Model
@@ -40,6 +43,7 @@ def embeddings_router(models: Sequence[Model], worker: Worker, limits: Limits) -
         limits: of a request.
     """
     router = APIRouter()
+    writer = ThreadPoolExecutor(1, "answers")  # large answers take long to write; others are served meanwhile
     by_name = {model.name: model for model in models}
 
     def named(name: str) -> Model:
@@ -54,15 +58,8 @@ def embeddings_router(models: Sequence[Model], worker: Worker, limits: Limits) -
         texts = texts_of(asked.input, limits)
         model.check_dimensions(asked.dimensions)
         counted = await worker.encode(model.recipe, texts, asked.role)
-        tokens = int(counted.tokens.sum())
-        body = {
-            "object": "list",
-            "data": rows(model.cut(counted.values, asked.dimensions), asked.encoding_format),
-            "model": model.name,
-            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-        }
-        cut = {CUT_HEADER: str(int(counted.cut.sum()))}
-        return Response(json.dumps(body, ensure_ascii=False), 200, cut, "application/json")
+        body = await get_running_loop().run_in_executor(writer, written, model, counted, asked)
+        return Response(body, 200, {CUT_HEADER: str(int(counted.cut.sum()))}, "application/json")
 
     @router.get("/v1/models")
     async def list_models() -> dict[str, object]:
@@ -95,6 +92,18 @@ def texts_of(given: object, limits: Limits) -> list[str]:
             allowed = f"{limits.characters:,} are allowed: send it in parts"
             raise _refused(f"input[{number}] has {len(text):,} characters; {allowed}")
     return [text if text.isascii() else text.encode("utf-8", "replace").decode() for text in texts]
+
+
+def written(model: Model, counted: Counted, asked: EmbeddingsRequest) -> bytes:
+    """The answer as JSON."""
+    tokens = int(counted.tokens.sum())
+    body = {
+        "object": "list",
+        "data": rows(model.cut(counted.values, asked.dimensions), asked.encoding_format),
+        "model": model.name,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }
+    return to_json(body)
 
 
 def rows(values: Floats, encoding: str) -> list[dict[str, object]]:

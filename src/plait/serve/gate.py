@@ -160,7 +160,7 @@ class Gate:
         if size > self._limits.body:
             message = f"the body is larger than the {self._limits.body:,} bytes that are allowed; send less at once"
             raise ApiError(413, message, "body_too_large")
-        if self.held > self._limits.held:
+        if size and self.held > self._limits.held:
             raise ApiError(429, "other requests fill the memory; try again in 1 s", "overloaded", wait=1)
 
     async def _run(self, scope: Scope, receive: Receive, body: bytes) -> _Answer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -11,6 +10,7 @@ from typing import TypeVar
 from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import BaseModel, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic_core import to_json
 
 from plait.serve.batching import Worker
 from plait.serve.errors import ApiError
@@ -59,7 +59,7 @@ def search_router(
         where = {name: value if isinstance(value, list) else [value] for name, value in asked.filters.items()}
         query = asked.query.encode("utf-8", "replace").decode()
         results = [await worker.call(partial(_searched, index, query, asked.k, where)) for index in chosen]
-        return Response(json.dumps({"results": results}, ensure_ascii=False), media_type="application/json")
+        return Response(to_json({"results": results}), media_type="application/json")
 
     @router.get("/indexes")
     async def list_indexes() -> dict[str, object]:
