@@ -10,7 +10,7 @@ from plait.cli.app import main
 from plait.types import PlaitError
 from tests.cli.running import Cli, finished, process
 
-COMMANDS = ["find", "embed", "eval", "index", "search", "info", "bench", "papers"]
+COMMANDS = ["find", "embed", "eval", "index", "search", "info", "bench", "papers", "serve"]
 
 
 def test_help_lists_every_command(cli: Cli) -> None:

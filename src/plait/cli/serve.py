@@ -30,7 +30,7 @@ NAME = typer.Option(help="What clients call the model [the folder's name, or the
 MATRYOSHKA = typer.Option("--matryoshka", help="The encoder was trained to have its vectors cut: allow dimensions.")
 BODY = typer.Option(min=1, help="Megabytes of one request.")
 QUEUE = typer.Option(min=1, help="Texts that may wait; above it clients are told to come back (429).")
-PATIENCE = typer.Option(min=1, help="Seconds that a client may take to send its request, or to read a piece of the answer.")
+PATIENCE = typer.Option(min=1, help="Seconds that a client may take to send a request, or to read 64 kB.")
 GRACE = typer.Option(min=1, help="Seconds that requests in flight have when the server is stopped.")
 LOCAL = ("127.0.0.1", "::1", "localhost")
 
