@@ -29,7 +29,7 @@ from plait.selection.costs import machine
 
 CLIENTS = 32
 BAR = {"recipe": "minilm", "texts_a_request": 16, "ratio": 0.9}
-"""A static table is so fast that HTTP and JSON are the work; a request of one text says what the smallest batches cost."""
+"""A static table is so fast that HTTP and JSON are the work; requests of one text show what small batches cost."""
 RECIPES = {
     "minilm": 'Transformer("all-MiniLM-L6-v2") | MeanPool()',
     "wordllama": 'StaticTable("wordllama") | MeanPool()',

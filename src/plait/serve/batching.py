@@ -48,6 +48,11 @@ class _Job:
 
     future: Future[Any] = field(default_factory=Future, init=False)
 
+    @property
+    def load(self) -> tuple[int, int]:
+        """Texts and tokens that it still has in the queue."""
+        return 1, 0
+
 
 @dataclass(eq=False)
 class _Call(_Job):
@@ -72,6 +77,10 @@ class _Texts(_Job):
         """Texts of one kind can be encoded together."""
         return id(self.recipe), self.role
 
+    @property
+    def load(self) -> tuple[int, int]:
+        return len(self.texts) - self.begun, sum(self.costs[self.begun :])
+
 
 @dataclass(frozen=True, eq=False)
 class _Slice:
@@ -93,7 +102,7 @@ class Worker:
 
     def __init__(self, limits: Limits, observer: Observer | None = None) -> None:
         self._limits, self._observer = limits, observer
-        self._queue: dict[_Job, None] = {}
+        self._queue: dict[_Texts | _Call, None] = {}
         self._changed = threading.Condition()
         self._stopping = False
         self._rate = _FIRST_RATE
@@ -120,12 +129,12 @@ class Worker:
             PlaitError: if the recipe cannot encode them.
         """
         job = _Texts(recipe, role, texts, [estimated_tokens(text) for text in texts])
-        counted: Counted = await self._done(job, len(texts), sum(job.costs))
+        counted: Counted = await self._done(job)
         return counted
 
     async def call(self, function: Callable[[], Answer]) -> Answer:
         """What the function gives, called in the thread that encodes."""
-        answer: Answer = await self._done(_Call(function), 1, 0)
+        answer: Answer = await self._done(_Call(function))
         return answer
 
     def stop(self) -> None:
@@ -136,7 +145,8 @@ class Worker:
         self._thread.join()
         self._pool.shutdown()
 
-    async def _done(self, job: _Job, texts: int, tokens: int) -> Any:
+    async def _done(self, job: _Texts | _Call) -> Any:
+        texts, tokens = job.load
         with self._changed:
             self._check_room(texts, tokens)
             self._queue[job] = None
@@ -166,35 +176,31 @@ class Worker:
     def _count(self, texts: int, tokens: int) -> None:
         self._texts, self._tokens = self._texts + texts, self._tokens + tokens
 
-    def _drop(self, job: _Job) -> None:
+    def _drop(self, job: _Texts | _Call) -> None:
         """Take a job out of the queue, if it is there."""
         with self._changed:
             if job in self._queue:
+                texts, tokens = job.load
                 del self._queue[job]
-                self._count(-1, 0) if isinstance(job, _Call) else self._leave(job)
-
-    def _leave(self, job: _Job) -> None:
-        assert isinstance(job, _Texts)
-        self._count(job.begun - len(job.texts), -sum(job.costs[job.begun :]))
+                self._count(-texts, -tokens)
 
     def _work(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._stopping)
-                if not self._queue:
-                    return
-                first = next(iter(self._queue))
-                if isinstance(first, _Call):
-                    del self._queue[first]
-                    self._count(-1, 0)
-                    work: _Call | list[_Slice] = first
-                else:
-                    assert isinstance(first, _Texts)
-                    work = self._batch(first)
+        while (work := self._next()) is not None:
             if isinstance(work, _Call):
                 self._finish(work, self._pool.submit(work.function))
             else:
                 self._encode(work)
+
+    def _next(self) -> list[_Slice] | _Call | None:
+        """What to do next, once there is something; None when all is done and the worker stops."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._stopping)
+            first = next(iter(self._queue), None)
+            if isinstance(first, _Texts):
+                return self._batch(first)
+            if first is not None:
+                self._drop(first)
+            return first
 
     def _batch(self, first: _Texts) -> list[_Slice]:
         """Texts of the first job's kind, in the order of the queue, up to the budget; the first text in any case."""
@@ -254,7 +260,7 @@ class Worker:
             whole.set_result(Counted.joined(job.parts))
             self._finish(job, whole)
 
-    def _finish(self, job: _Job, done: Future[Any]) -> None:
+    def _finish(self, job: _Texts | _Call, done: Future[Any]) -> None:
         error = done.exception()
         if not job.future.set_running_or_notify_cancel():
             return  # its client has gone

@@ -202,7 +202,7 @@ class Table:
         found = self._handle.take_offsets(rows.tolist()).to_arrow().sort_by("row")
         values = matrix(found.column("vector"), Layout.of(self.recipe))
         if self.recipe.quantiser is not None:
-            values = self.recipe.quantiser.inverse_transform(values)  # type: ignore[attr-defined]
+            values = self.recipe.quantiser.inverse_transform(values)
         kept = found.select(["text", "id", "metadata"]).to_pylist()
         return [Record(row["text"], row["id"], json.loads(row["metadata"])) for row in kept], values
 

@@ -158,7 +158,7 @@ async function search() {
   state.asked?.abort();
   document.querySelector("main").classList.toggle("asked", Boolean(query));
   history.replaceState(null, "", query ? `#${new URLSearchParams({ q: query })}` : location.pathname);
-  if (!query || !state.chosen.length) return;
+  if (!query || !state.chosen.length) return showNothing();
   state.asked = new AbortController();
   $("columns").setAttribute("aria-busy", "true");
   try {
@@ -170,6 +170,14 @@ async function search() {
     complain(error);
   }
   $("columns").removeAttribute("aria-busy");
+}
+
+function showNothing() {
+  $("columns").replaceChildren();
+  $("columns").removeAttribute("aria-busy");
+  $("status").textContent = state.indexes.map((index) => `${index.rows.toLocaleString()} texts in ${index.name}`).join(", ");
+  state.results = null;
+  showHitsOnMap();
 }
 
 function similar(text) {
@@ -283,9 +291,8 @@ async function start() {
     $("shown").replaceChildren(...state.indexes.map((index) => el("option", {}, index.name)));
     $("which").hidden = state.indexes.length < 2;
     $("atlas").hidden = false;
-    const texts = state.indexes.map((index) => `${index.rows.toLocaleString()} texts in ${index.name}`).join(", ");
-    $("status").textContent = texts;
     await showMap();
+    showNothing();
     $("query").value ||= new URLSearchParams(location.hash.slice(1)).get("q") ?? "";
     if ($("query").value) await search();
   } catch (error) {
