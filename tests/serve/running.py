@@ -64,7 +64,7 @@ class Server:
 
     def figure(self, name: str, **headers: str) -> float:
         """One of its figures."""
-        text = httpx.get(f"{self.url}/metrics", headers=headers).text
+        text = httpx.get(f"{self.url}/metrics", headers=headers, timeout=30).text
         return float(next(line.split()[1] for line in text.splitlines() if line.startswith(f"{name} ")))
 
     def stop(self) -> int:

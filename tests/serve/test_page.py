@@ -326,6 +326,10 @@ def test_a_search_can_be_kept_as_a_link(visit: Open) -> None:
     other.goto(page.url)
     other.locator(".hit").first.wait_for()
     assert other.get_by_role("searchbox").input_value() == "brown fox"
+    other.get_by_role("searchbox").fill("")
+    other.keyboard.press("Enter")
+    until(other, "document.querySelectorAll('.hit').length === 0")
+    assert other.url == f"{page.url.partition('#')[0]}"
 
 
 def test_a_key_is_asked_for_and_kept_in_the_tab(visit: Open, recipe: Composite, tables: Path, tmp_path: Path) -> None:

@@ -105,7 +105,8 @@ def server(recipe: Composite, tables: Path, tmp_path_factory: pytest.TempPathFac
 def well(server: Server) -> None:
     """It answers a good client at once."""
     started = time.monotonic()
-    assert httpx.post(f"{server.url}/v1/embeddings", content=body_of(TEXTS), headers=JSON).status_code == 200
+    answer = httpx.post(f"{server.url}/v1/embeddings", content=body_of(TEXTS), headers=JSON, timeout=30)
+    assert answer.status_code == 200
     assert time.monotonic() - started < 10
 
 
