@@ -29,7 +29,7 @@ def test_a_search_asks_every_collection(client: TestClient, tables: Path) -> Non
 
 
 def test_one_collection_and_filters(client: TestClient) -> None:
-    body = {"query": "rain", "k": 20, "indexes": ["second"], "filters": {"topic": "weather", "copy": [1, 2]}}
+    body = {"query": "rain", "k": 20, "indexes": ["second", "second"], "filters": {"topic": "weather", "copy": [1, 2]}}
     (result,) = client.post("/search", json=body).json()["results"]
     assert result["index"] == "second"
     assert sorted(hit["id"] for hit in result["hits"]) == ["weather-3-1", "weather-3-2"]

@@ -26,12 +26,13 @@ INDEX = typer.Option(
     "--index", help="A table of plait index; the first one has to be of MODEL. Repeatable: the page compares two."
 )
 KEYS = typer.Option(help="A file of API keys, one a line (also: PLAIT_API_KEYS, with commas between).")
-NAME = typer.Option(help="What clients call the model [the folder's name, or the recipe's text].")
+NAME = typer.Option(help="What clients call the model; by default the folder's name, or the recipe's text.")
 MATRYOSHKA = typer.Option("--matryoshka", help="The encoder was trained to have its vectors cut: allow dimensions.")
 BODY = typer.Option(min=1, help="Megabytes of one request.")
 QUEUE = typer.Option(min=1, help="Texts that may wait; above it clients are told to come back (429).")
 PATIENCE = typer.Option(min=1, help="Seconds that a client may take to send a request, or to read 64 kB.")
 GRACE = typer.Option(min=1, help="Seconds that requests in flight have when the server is stopped.")
+BATCH = typer.Option(min=1, help="Tokens encoded together; by default 8 batches of the encoder.")
 LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
@@ -49,7 +50,7 @@ def serve(  # noqa: PLR0913 - the options of a command are its parameters
     max_waiting: Annotated[int, QUEUE] = 16_384,
     patience: Annotated[float, PATIENCE] = 30.0,
     grace: Annotated[float, GRACE] = 30.0,
-    batch_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens encoded together.")] = None,
+    batch_tokens: Annotated[int | None, BATCH] = None,
 ) -> None:
     """Serve embeddings as OpenAI's interface has them, search, and a page to look at."""
     from plait._lazy import need

@@ -54,7 +54,7 @@ def search_router(
     async def search(asked: SearchRequest) -> Response:
         if not indexes:
             raise ApiError(404, "this server has no index; start it with --index FOLDER", "no_index")
-        chosen = [_named(by_name, name) for name in (asked.indexes or by_name)]
+        chosen = [_named(by_name, name) for name in dict.fromkeys(asked.indexes or by_name)]
         _check(asked, limits)
         where = {name: value if isinstance(value, list) else [value] for name, value in asked.filters.items()}
         query = asked.query.encode("utf-8", "replace").decode()
