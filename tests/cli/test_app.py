@@ -10,7 +10,7 @@ from plait.cli.app import main
 from plait.types import PlaitError
 from tests.cli.running import Cli, finished, process
 
-COMMANDS = ["find", "embed", "eval", "index", "search", "dump", "table", "info", "bench", "papers"]
+COMMANDS = ["find", "embed", "eval", "index", "search", "dump", "table", "export", "serve", "info", "bench", "papers"]
 
 
 def test_help_lists_every_command(cli: Cli) -> None:

@@ -15,6 +15,7 @@ import plait
 SOURCE = Path(plait.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 HEAVY = {"torch", "transformers", "sentence_transformers", "sklearn", "scipy", "lancedb", "pyarrow", "datasets"}
+HEAVY |= {"fastapi", "uvicorn", "prometheus_client"}
 NETWORKING = {"socket", "requests", "httpx", "urllib", "urllib3", "http", "aiohttp"}
 PICKLING = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 
@@ -33,7 +34,7 @@ import resource, sys
 usage = resource.getrusage(resource.RUSAGE_SELF)
 print("\\n@", usage.ru_utime + usage.ru_stime, *sys.modules)
 """
-COMMANDS = ["find", "embed", "eval", "index", "search", "info", "inspect", "papers", "bench"]
+COMMANDS = ["find", "embed", "eval", "index", "search", "info", "inspect", "papers", "bench", "serve"]
 
 
 def measure(code: str, tries: int = 3) -> tuple[float, set[str]]:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from plait import __version__
-from plait.cli import bench, embed, evaluate, export, find, info, inspect, papers, search, tables
+from plait.cli import bench, embed, evaluate, export, find, info, inspect, papers, search, serve, tables
 from plait.cli.terminal import complain
 from plait.types import PlaitError
 
@@ -35,6 +35,7 @@ app.command("search", epilog=search.EXAMPLES)(search.search)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("dump", epilog=tables.DUMP_EXAMPLES)(tables.dump)
 app.add_typer(tables.app, name="table")
+app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("info", epilog=info.EXAMPLES)(info.info)
 app.command("inspect", epilog=inspect.EXAMPLES)(inspect.inspect)
 app.command("bench", epilog=bench.EXAMPLES)(bench.bench)

@@ -258,6 +258,24 @@ class Table:
             for line in zip(numbers.tolist(), scores.tolist(), strict=True)
         ]
 
+    def sample(self, number: int) -> tuple[list[Record], Floats]:
+        """Records spread evenly over the table, all of them if it has no more, and what stands for them in a search.
+
+        Args:
+            number: how many at most.
+
+        Returns:
+            Records, and their ``[n, D]`` vectors; of codes, what they decode to.
+        """
+        rows = self.rows()
+        chosen = rows[np.linspace(0, len(rows) - 1, min(number, len(rows))).astype(int)].tolist()
+        found = self._rows.take(["id", "text", "metadata", "vector"], chosen)
+        kept = [found[row] for row in chosen]
+        values = np.array([row["vector"] for row in kept], self.layout.dtype)
+        if self.recipe.quantiser is not None:
+            values = self.recipe.quantiser.inverse_transform(values)
+        return [Record(row["text"], row["id"], json.loads(row["metadata"])) for row in kept], values
+
     def rows(self, where: Where | None = None) -> Ints:
         """Numbers of the rows there are, or of those whose metadata meet the conditions, in their order."""
         return self._rows.numbers(sql(where) if where else None)
