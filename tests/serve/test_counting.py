@@ -8,7 +8,7 @@ import pytest
 import plait
 from plait.serve.counting import Counted, encode_counted
 from plait.step import Composite
-from plait.store.blocks import encode_query
+from plait.store.blocks import encode_queries
 from tests.store.makers import TEXTS, codes
 from tests.tiny import SENTENCES, wordpiece
 
@@ -50,7 +50,7 @@ def test_codes_are_served_as_a_search_compares_them(tiny_table: Path, kind: str)
     decoded = recipe.quantiser.inverse_transform(recipe.encode(TEXTS).values)  # type: ignore[union-attr,attr-defined]
     np.testing.assert_array_equal(encode_counted(recipe, TEXTS, "document").values, decoded)
     asked = encode_counted(recipe, TEXTS, "query").values
-    np.testing.assert_array_equal(asked, np.vstack([encode_query(recipe, text) for text in TEXTS]))
+    np.testing.assert_array_equal(asked, encode_queries(recipe, TEXTS))
 
 
 def test_slices_join_to_the_whole(recipe: Composite) -> None:
