@@ -47,6 +47,16 @@ class Retrieval:
             ranking = self._search_codes(queries, codes, embedded.units, measure.depth)
         return Score.of(self.metric, "mean", reported(ranking, judgements.relevant, measure))
 
+    def ranked(self, embedded: Embedded, on: Part, depth: int) -> tuple[Ints, Floats]:
+        """``[Q, ≤ depth]`` documents of each query of ``on`` and their cosines, best first."""
+        queries, documents = unit_rows(_queries(embedded, _judgements(on))), unit_rows(embedded.documents)
+        numbers, scores = [], []
+        for rows in _slices(len(queries), len(documents)):
+            similarities = self._spread(queries[rows] @ documents.T, embedded.units)
+            numbers.append(top_k(similarities, depth))
+            scores.append(np.take_along_axis(similarities, numbers[-1], axis=1))
+        return np.concatenate(numbers), np.concatenate(scores)
+
     def additive(self, blocks: Sequence[Embedded], fit: Part | None, on: Part) -> Scorer:
         """Weighted sums of cached similarities."""
         judgements, measure = _judgements(on), Measure.parse(self.metric)
