@@ -246,7 +246,7 @@ class Table:
         numbers, scores = self._exact.best(rows, k, sql(where) if where else None)
         found = self._rows.take(["id", "text", "metadata"], numbers.ravel().tolist())
         return [
-            [_hit(found[number], score) for number, score in zip(*line, strict=True)]
+            [_hit(found[number], score) for number, score in zip(*line, strict=True) if number in found]
             for line in zip(numbers.tolist(), scores.tolist(), strict=True)
         ]
 
