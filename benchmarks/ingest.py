@@ -36,8 +36,8 @@ def main() -> None:
         result = {
             "rows": rows,
             "width": WIDTH,
-            "insert": insert | {"rows_per_second": rows / insert["seconds"]},
-            "replace": replace | {"rows_per_second": changed / replace["seconds"]},
+            "insert": insert | {"rows": rows, "rows_per_second": rows / insert["seconds"]},
+            "replace": replace | {"rows": changed, "rows_per_second": changed / replace["seconds"]},
             "compact": compact,
             "delete_a_tenth": delete,
             "left": len(table),

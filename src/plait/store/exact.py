@@ -25,7 +25,7 @@ PICKS = 16
 
 @dataclass(frozen=True, eq=False)
 class _Held:
-    """A table's vectors at one moment: rising numbers of rows, ``[N, B]`` values, and what conditions picked of them."""
+    """A table at one moment: rising numbers of rows, ``[N, B]`` vectors, and what conditions picked of them."""
 
     numbers: Ints
     values: NDArray[Any]
