@@ -51,9 +51,7 @@ def main() -> None:
 def _empty(folder: Path) -> Table:
     """A table of vectors as wide as MiniLM's, whose recipe costs nothing to load."""
     recipe = parse(f"({RECIPE}) + ({RECIPE} | Truncate({WIDTH - 256}))")
-    table = Table.create(folder / "table", recipe, ["a text"])
-    table.delete(["0"])
-    return table
+    return Table.create(folder / "table", recipe)
 
 
 def _add(table: Table, vectors: np.ndarray, start: int, rows: int) -> None:

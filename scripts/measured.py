@@ -141,8 +141,8 @@ def _cluster(cluster: dict[str, Any]) -> str:
     ]
     head = (
         f"## Cost of a million texts\n\n`plait embed --engine local`, {cluster['workers']} workers of one thread on "
-        f"{cluster['machine']['processor']}. The price of a core-hour ({price}) and the {cluster['machine_cores']} cores of "
-        "a machine are assumptions; put your own in. A billion is a thousand millions: no shard knows of another.\n"
+        f"{cluster['machine']['processor']}. The price of a core-hour ({price}) and {cluster['machine_cores']} cores "
+        "of a machine are assumptions; put your own in. A billion is a thousand millions: shards share nothing.\n"
     )
     return "\n".join([head, _table(names, rows), "", *lines, ""])
 

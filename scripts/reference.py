@@ -12,7 +12,7 @@ DOCS = Path(__file__).parents[1] / "docs" / "reference"
 FRAME = ("types", "step", "notation", "roles", "recipe", "plan", "bank")
 ROOMS = (
     "data", "training", "prompting", "encoders", "layers", "pooling", "transforms", "fusion", "compression", "words",
-    "evaluation", "modalities", "analysis", "store", "selection", "papers",
+    "evaluation", "modalities", "analysis", "store", "distributed", "selection", "papers",
 )  # fmt: skip
 
 
