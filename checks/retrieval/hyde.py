@@ -105,8 +105,8 @@ def check(data: Path) -> Outcome:
         },
         note=f"The generator is {GENERATOR}, a base model of 270 million weights, asked for {DRAW.count} continuations "
         f"of at most {DRAW.max_tokens} tokens; the paper's has a thousand times as many. {QUERIES} queries of each "
-        f"collection and {DOCUMENTS} of its documents, their answers among them. Noise is half the 95 % interval of the "
-        "paired difference over queries. TREC-QA is left out, and other languages, for which no generator is at hand.",
+        f"collection and {DOCUMENTS} of its documents, their answers among them. Noise is half the 95 % interval of "
+        "the paired difference over queries. TREC-QA is left out, and other languages: no generator for them is here.",
     )  # fmt: skip
 
 

@@ -229,7 +229,9 @@ def test_vectors_that_are_there_already(tiny_table: Path, tmp_path: Path, kind: 
     texts, ids = many(40), [str(n) for n in range(40)]
     encoded = Table.create(tmp_path / "t", recipe, texts)
     unquantised = plait.parse(str(recipe).split(" | Int8")[0].split(" | Binary")[0]).fit(many(100))
-    given = Table.create(tmp_path / "u", recipe, texts[:1])
+    given = Table.create(tmp_path / "u", recipe)
+    assert (len(given), given.search("x"), given.search_many(["x", "y"])) == (0, [], [[], []])
+    given.add(texts[:1])
     facts = [{"n": n} for n in range(40)]
     vectors = unquantised.encode(texts).values
     assert given.add_vectors(ids, texts, vectors, facts, replace=True) == 40

@@ -123,7 +123,7 @@ def _report_shards(made: Embedded, seconds: float, as_json: bool) -> None:
         warn(f"{made.cut_texts:,} texts were cut by the length limit")
     before = f", {made.reused:,} of them done before" if made.reused else ""
     show = out().print
-    show(f"{made.shards:,} shards{before}, {made.rows:,} texts in {seconds:.1f} s ({made.worker_seconds:.1f} worker-s)")
+    show(f"{made.shards:,} shards{before}, {made.rows:,} texts in {seconds:.1f} s ({made.cpu_seconds:.1f} CPU-s)")
     show(f"vectors  {made.folder}")
 
 

@@ -42,7 +42,8 @@ class Embedded:
         layout: of a vector.
         tokens: that the encoders read.
         cut_texts: texts that a length limit cut.
-        worker_seconds: that workers spent in this call, together.
+        worker_seconds: that workers spent in this call, together, once they had loaded the recipe.
+        cpu_seconds: that their cores were at work in this time.
         fingerprint: of the recipe.
     """
 
@@ -54,6 +55,7 @@ class Embedded:
     tokens: int
     cut_texts: int
     worker_seconds: float
+    cpu_seconds: float
     fingerprint: str
 
 
@@ -122,8 +124,8 @@ def embed_shards(  # noqa: PLR0913 - what is embedded, how, and by whom
         )
     done = [*before.values(), *new]
     rows, tokens, cut_texts = (sum(getattr(one, name) for one in done) for name in ("rows", "tokens", "cut_texts"))
-    seconds = sum(outcome.seconds for outcome in new)
-    return Embedded(Path(folder), len(shards), len(before), rows, layout, tokens, cut_texts, seconds, job.fingerprint)
+    spent = sum(outcome.seconds for outcome in new), sum(outcome.cpu_seconds for outcome in new)
+    return Embedded(Path(folder), len(shards), len(before), rows, layout, tokens, cut_texts, *spent, job.fingerprint)
 
 
 def _work(

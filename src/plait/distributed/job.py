@@ -68,6 +68,7 @@ class Outcome:
         cut_texts: texts that a length limit cut.
         cut_tokens: tokens they lost.
         seconds: that a worker spent on it.
+        cpu_seconds: that its cores were at work for it.
         error: why there is no output; empty if there is one.
     """
 
@@ -77,6 +78,7 @@ class Outcome:
     cut_texts: int = 0
     cut_tokens: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     error: str = ""
 
 
@@ -90,7 +92,7 @@ def embed_shard(job: Job, recipe: Composite, shard: Shard) -> Outcome:
         recipe: the job's recipe, loaded.
         shard: what to embed.
     """
-    started, out = time.monotonic(), shard.output(job.folder)
+    started, used, out = time.monotonic(), time.process_time(), shard.output(job.folder)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         texts = stream_texts(shard.source, job.column)
@@ -98,7 +100,7 @@ def embed_shard(job: Job, recipe: Composite, shard: Shard) -> Outcome:
     except (PlaitError, OSError) as error:
         return Outcome(shard.name, seconds=time.monotonic() - started, error=str(error))
     counts = (made.rows, made.tokens, made.cut_texts, made.cut_tokens)
-    return Outcome(shard.name, *counts, time.monotonic() - started)
+    return Outcome(shard.name, *counts, time.monotonic() - started, time.process_time() - used)
 
 
 def _about(job: Job, shard: Shard) -> dict[str, object]:

@@ -247,7 +247,7 @@ def _create_late(path: Path, recipe: Composite, records: Iterable[Record], overw
     """A table of passages whose vectors know the whole document."""
     if path.exists() and not (overwrite and (path / "recipe").is_dir()):
         raise DataError(f"{path} exists; choose another folder, or overwrite a table")
-    table = Table.begin(path.with_name(path.name + ".part"), recipe)
+    table = Table.create(path.with_name(path.name + ".part"), recipe, None, overwrite=True)
     if not _add_late(table, records, told):
         shutil.rmtree(table.folder)
         raise DataError("there is no text to store: the input is empty")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +21,26 @@ HELD = 1 << 30
 
 BLOCK = 16_384
 """Vectors copied at once, where a condition picks them."""
+PICKS = 16
+"""Conditions whose rows are remembered: people choose from few."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """A table at one moment: rising numbers of rows, ``[N, B]`` vectors, and what conditions picked of them."""
+
+    numbers: Ints
+    values: NDArray[Any]
+    picks: dict[str, Ints] = field(default_factory=dict)
+
+    def blocks(self, places: Ints | None) -> Iterator[tuple[Ints, NDArray[Any]]]:
+        """Numbers and values of all rows, or of some, part by part."""
+        if places is None:
+            yield self.numbers, self.values
+            return
+        for start in range(0, len(places), BLOCK):
+            part = places[start : start + BLOCK]
+            yield self.numbers[part], self.values[part]
 
 
 class Exact:
@@ -51,14 +72,21 @@ class Exact:
         layout = self._rows.layout
         if not layout.is_codes and layout.nbytes * len(self._rows) > HELD:
             return top(queries, self._read(where), k, unit=True)
-        numbers, values = self._held
-        places = None if where is None else np.searchsorted(numbers, self._rows.numbers(where))
-        if self._recipe.quantiser is not None:
-            if places is not None:
-                numbers, values = numbers[places], values[places]
-            return top_codes(queries, numbers, values, self._recipe.quantiser, k)
-        blocks = [(numbers, values)] if places is None else _chosen(numbers, values, places)
-        return top(queries, blocks, k, unit=True)
+        held = self._held
+        places = None if where is None else self._places(held, where)
+        if self._recipe.quantiser is None:
+            return top(queries, held.blocks(places), k, unit=True)
+        numbers, values = (held.numbers, held.values) if places is None else (held.numbers[places], held.values[places])
+        return top_codes(queries, numbers, values, self._recipe.quantiser, k)
+
+    def _places(self, held: _Held, where: str) -> Ints:
+        """Where the rows lie that a condition picks; to look into JSON costs a microsecond a record, so it is kept."""
+        if where not in held.picks:
+            picked = np.isin(held.numbers, self._rows.numbers(where), assume_unique=True)
+            if len(held.picks) >= PICKS:
+                held.picks.clear()
+            held.picks[where] = np.flatnonzero(picked)
+        return held.picks[where]
 
     def _read(self, where: str | None = None) -> Iterator[tuple[Ints, NDArray[Any]]]:
         layout = self._rows.layout
@@ -66,20 +94,13 @@ class Exact:
             yield batch.column("row").to_numpy(), matrix(batch.column("vector"), layout)
 
     @cached_property
-    def _held(self) -> tuple[Ints, NDArray[Any]]:
-        """``[N]`` rising numbers of rows and their ``[N, B]`` vectors."""
+    def _held(self) -> _Held:
         layout, size = self._rows.layout, len(self._rows)
         numbers, values, start = np.empty(size, np.int64), np.empty((size, layout.width), layout.dtype), 0
         for some, block in self._read():
             numbers[start : start + len(some)], values[start : start + len(some)] = some, block
             start += len(some)
         if (np.diff(numbers) > 0).all():
-            return numbers, values
+            return _Held(numbers, values)
         order = np.argsort(numbers)
-        return numbers[order], values[order]
-
-
-def _chosen(numbers: Ints, values: NDArray[Any], places: Ints) -> Iterator[tuple[Ints, NDArray[Any]]]:
-    for start in range(0, len(places), BLOCK):
-        part = places[start : start + BLOCK]
-        yield numbers[part], values[part]
+        return _Held(numbers[order], values[order])

@@ -67,7 +67,7 @@ class Table:
         cls,
         path: str | Path,
         recipe: Composite,
-        records: Iterable[str | Record],
+        records: Iterable[str | Record] | None = None,
         overwrite: bool = False,
         told: Told = lambda texts, tokens: None,
         resume: bool = False,
@@ -77,7 +77,7 @@ class Table:
         Args:
             path: its folder.
             recipe: a fitted recipe, or one that needs no fitting.
-            records: texts, or texts with ids and metadata; read as a stream.
+            records: texts, or texts with ids and metadata; read as a stream. None makes an empty table.
             overwrite: replace a table that is there.
             told: how many texts are done, and how many tokens were read.
             resume: go on with what a stopped call has written; the records must be the same.
@@ -92,15 +92,15 @@ class Table:
             hint = "it holds no table" if overwrite else "or overwrite it, or add to it"
             raise DataError(f"{path} exists; choose another folder ({hint})")
         part = path.with_name(path.name + ".part")
-        records = iter(records)
+        stream = iter(() if records is None else records)
         if resume and (part / "recipe" / "plait.json").exists():
             table = cls.open(part)
             check_same(part, str(table.recipe), table.fingerprint, recipe)
-            table._pass_over(records)
+            table._pass_over(stream)
         else:
-            table = cls.begin(part, recipe)
-        table.add(records, told)
-        if not len(table):
+            table = cls._begin(part, recipe)
+        table.add(stream, told)
+        if records is not None and not len(table):
             shutil.rmtree(part)
             raise DataError("there is no text to store: the input is empty")
         table.compact(timedelta(0))
@@ -111,8 +111,7 @@ class Table:
         return made
 
     @classmethod
-    def begin(cls, folder: Path, recipe: Composite) -> Table:
-        """An empty table in a folder that is cleared first, for `add_vectors`; `create` writes a whole one."""
+    def _begin(cls, folder: Path, recipe: Composite) -> Table:
         need("lancedb", "store")
         layout = Layout.of(recipe)
         try:
@@ -254,7 +253,7 @@ class Table:
         """Records of ``[Q, k]`` rows with their scores; rows below 0 are left out."""
         found = self._rows.take(["id", "text", "metadata"], numbers[numbers >= 0].tolist())
         return [
-            [_hit(found[number], score) for number, score in zip(*line, strict=True) if number >= 0]
+            [_hit(found[number], score) for number, score in zip(*line, strict=True) if number in found]
             for line in zip(numbers.tolist(), scores.tolist(), strict=True)
         ]
 
