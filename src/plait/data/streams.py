@@ -12,6 +12,7 @@ from pathlib import Path
 from plait.data.build import joined
 from plait.data.columns import check_columns, text_column
 from plait.data.conll import read_sentences
+from plait.data.documents import documents_in, read_document, title_of
 from plait.data.files import format_of
 from plait.data.retrieval import corpus_file, corpus_texts, is_beir
 from plait.data.sources import members, parts_of, path_of, siblings
@@ -41,7 +42,8 @@ def stream_texts(source: str | os.PathLike[str], column: str | None = None) -> I
     """Texts one by one, whatever the size of the data; one for each row, empty where a row has none.
 
     Args:
-        source: a file, a folder or a named set, as in `read`; of a BEIR folder the documents.
+        source: a file, a folder or a named set, as in `read`; of a BEIR folder the documents. A folder of Markdown or
+            plain text files gives one text a file.
         column: the column of texts; by default it is recognised, and a title goes in front of its text.
 
     Raises:
@@ -54,6 +56,9 @@ def stream_texts(source: str | os.PathLike[str], column: str | None = None) -> I
     where, tally = path_of(source), Tally()
     if where.is_dir() and is_beir(where) and column is None:
         yield from corpus_texts(where, tally)
+        return
+    if documents := documents_in(where):
+        yield from map(read_document, documents)
         return
     for path in _files(where):
         if format_of(path) in ("conll", "conllu"):
@@ -70,7 +75,8 @@ def stream_rows(
 ) -> Iterator[TextRow]:
     """Texts with their ids and other cells, one by one, whatever the size of the data.
 
-    Cells of CSV and TSV that read as numbers are numbers, so that they can be compared.
+    Cells of CSV and TSV that read as numbers are numbers, so that they can be compared. Of a folder of documents the
+    ids are the files' names, and "title" is the first heading.
 
     Args:
         source: as in `stream_texts`.
@@ -88,6 +94,12 @@ def stream_rows(
     """
     where, tally = path_of(source), Tally()
     beir = where.is_dir() and is_beir(where) and column is None
+    documents = [] if beir else documents_in(where)
+    for path in documents:
+        text = read_document(path)
+        yield TextRow(text, str(path.relative_to(where)), {"title": title_of(text, path)})
+    if documents:
+        return
     for path in [corpus_file(where)] if beir else _files(where):
         if format_of(path) in ("conll", "conllu", "lines") and not (key or keep):
             yield from map(TextRow, stream_texts(path))
