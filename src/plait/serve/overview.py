@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from plait.serve.searching import Sample, Searchable, Value
-from plait.store.table import Record
+from plait.store.records import Record
 from plait.transforms.principal import Pca
 from plait.types import Floats
 
