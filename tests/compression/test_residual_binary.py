@@ -83,7 +83,7 @@ def test_gradients_are_those_of_the_clipped_identity() -> None:
     weights = torch.randn(50, 6, generator=torch.Generator().manual_seed(1))
     (module(vectors) * weights).sum().backward()
     signed, vectors.grad = vectors.grad.clone(), None
-    before = module.encoders[0](torch.nn.functional.normalize(vectors, dim=-1))
+    before = module.norms[0](module.encoders[0](torch.nn.functional.normalize(vectors, dim=-1)))
     (before.clamp(-1, 1) * weights).sum().backward()
     torch.testing.assert_close(signed, vectors.grad)
 

@@ -18,6 +18,9 @@ from plait.types import DataError, Floats, Ints, RecipeError
 SAMPLE = 64
 """Rows for each centroid to learn from; more are left out, since they cost time and gain next to nothing."""
 
+LEAST = 1 << 14
+"""Rows that are never too many."""
+
 TURNS = 4
 """Times that the rotation is fitted to the codes; the one to begin with is close to the best."""
 
@@ -87,8 +90,9 @@ class ProductQuantizer(Quantiser):
         self.width_ = rows.shape[1]
         weights = self._weights(sample_weight, len(rows))
         random = np.random.default_rng(self.random_state)
-        if len(rows) > SAMPLE << self.bits:
-            kept = np.sort(random.choice(len(rows), SAMPLE << self.bits, replace=False))
+        most = max(SAMPLE << self.bits, LEAST)
+        if len(rows) > most:
+            kept = np.sort(random.choice(len(rows), most, replace=False))
             rows, weights = rows[kept], None if weights is None else weights[:, kept]
         padded = self._padded(np.asarray(rows, np.float32))
         if self.rotate:

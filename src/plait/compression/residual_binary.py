@@ -41,9 +41,9 @@ class ResidualBinary(Learned, Quantiser):
     """Residual binarisation: ``(loops + 1) * width`` bits that a small network is trained to give.
 
     A vector becomes a sum of sign vectors with weights 1, 1/2, 1/4 …, each made from what the ones before left over.
-    Codes are compared with codes, by the cosine of the sums: a query is coded too. The network learns from vectors alone,
-    to tell each from the others when a little noise is added; pairs of a query and its document make it better at just
-    that.
+    Codes are compared with codes, by the cosine of the sums: a query is coded too. The network learns from vectors
+    alone, to tell each from the others when a little noise is added; pairs of a query and its document make it better
+    at just that.
 
     Args:
         width: signs in each of the sign vectors; None takes the width of the vectors.
@@ -188,7 +188,7 @@ class ResidualBinary(Learned, Quantiser):
         sums = old._sums(checked(vectors, old, old.fitted_width))
         if len(sums) != rows or sums.shape[1] != self._signs or old.loops != self.loops:
             raise RecipeError(
-                f"{self} with {self._signs} signs of {rows} rows cannot be compatible with {old} and {sums.shape} signs; "
+                f"{self} with {self._signs} signs of {rows} rows cannot be compatible with {old} and {sums.shape}; "
                 "give both the same width and loops, and the old vectors of the same texts"
             )
         return torch.from_numpy(sums)

@@ -28,30 +28,28 @@ class ResidualBinariser(nn.Module):
     def __init__(self, dim: int, width: int, loops: int) -> None:
         super().__init__()
         # the norm in front of a sign keeps its bits balanced
-        self.encoders = nn.ModuleList(
-            nn.Sequential(_Residual(dim, width), nn.BatchNorm1d(width, affine=False)) for _ in range(loops + 1)
-        )
+        self.encoders = nn.ModuleList(_Residual(dim, width) for _ in range(loops + 1))
+        self.norms = nn.ModuleList(nn.BatchNorm1d(width, affine=False) for _ in range(loops + 1))
         self.decoders = nn.ModuleList(_Residual(width, dim) for _ in range(loops))
         self.reader = nn.Linear(width, dim).requires_grad_(False)
         self._begin()
 
     @torch.no_grad()
     def _begin(self) -> None:
-        """Start as a scalar quantiser: signs of a turned vector, then of what they miss of it, in the same directions."""
-        rotation = nn.init.orthogonal_(torch.empty_like(self.encoders[0][0].linear.weight))
-        parts = [(encoder[0], rotation) for encoder in self.encoders] + [(part, rotation.T) for part in self.decoders]
-        for part, weight in parts:
-            part.linear.weight.copy_(weight)
-            part.linear.bias.zero_()
-            part.block[1].weight.zero_()
+        """Start as a scalar quantiser: signs of a turned vector, then of what they miss, in the same directions."""
+        rotation = nn.init.orthogonal_(torch.empty(self.reader.in_features, self.reader.out_features))
+        for part in self.encoders:
+            part.start(rotation)  # type: ignore[operator]
+        for part in self.decoders:
+            part.start(rotation.T)  # type: ignore[operator]
 
     def forward(self, vectors: Tensor) -> Tensor:
         """``(batch, dim)`` vectors, of any length, to ``(batch, width)`` sums of signs."""
         vectors = F.normalize(vectors, dim=-1)
-        code = _sign(self.encoders[0](vectors))
-        for loop, (encoder, decoder) in enumerate(zip(self.encoders[1:], self.decoders, strict=True), start=1):
-            known = F.normalize(decoder(code), dim=-1)
-            code = code + 0.5**loop * _sign(encoder(vectors - known))
+        code = _sign(self.norms[0](self.encoders[0](vectors)))
+        for loop, decoder in enumerate(self.decoders, start=1):
+            missed = vectors - F.normalize(decoder(code), dim=-1)
+            code = code + 0.5**loop * _sign(self.norms[loop](self.encoders[loop](missed)))
         return code
 
     @torch.no_grad()
@@ -72,11 +70,17 @@ class _Residual(nn.Module):
     def __init__(self, dim: int, width: int) -> None:
         super().__init__()
         self.linear = nn.Linear(dim, width)
-        self.block = nn.Sequential(nn.Linear(width, width), nn.BatchNorm1d(width), nn.ReLU())
+        self.inner, self.norm = nn.Linear(width, width), nn.BatchNorm1d(width)
+
+    def start(self, weight: Tensor) -> None:
+        """Be this linear map and nothing more."""
+        self.linear.weight.copy_(weight)
+        self.linear.bias.zero_()
+        self.norm.weight.zero_()
 
     def forward(self, values: Tensor) -> Tensor:
         values = self.linear(values)
-        out: Tensor = values + self.block(values)
+        out: Tensor = values + F.relu(self.norm(self.inner(values)))
         return out
 
 
