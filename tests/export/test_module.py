@@ -152,6 +152,8 @@ REFUSED_OR_AFFINE = {
     "ExpSetPool",
     "PowerMeanPool",
     "PowerSetPool",
+    "ProductQuantizer",
+    "ResidualBinary",
     "SpanPool",
 }
 
