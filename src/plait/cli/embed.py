@@ -14,6 +14,7 @@ import typer
 
 from plait.cli.arguments import COLUMN, FIT, INPUT, JSON, RECIPE, ready, recipe_of, rows_of
 from plait.cli.terminal import Stages, interruptible, megabytes, out, warn
+from plait.types import RecipeError
 
 if TYPE_CHECKING:
     from plait.distributed.embedding import Embedded
@@ -69,6 +70,8 @@ def embed(  # noqa: PLR0913 - the options of a command are its parameters
         )
         _report_shards(made, time.monotonic() - started, as_json)
         return
+    if workers is not None or address is not None:
+        raise RecipeError("--workers and --address belong to --engine; say local or ray")
     kept = f"Finished blocks are in {output}.part; go on with the same command and --resume"
     with interruptible(kept), Stages() as stages:
         from plait.data.streams import stream_texts

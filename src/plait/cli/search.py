@@ -57,7 +57,8 @@ def index(  # noqa: PLR0913 - the options of a command are its parameters
     resume: Annotated[bool, typer.Option("--resume", help="Go on making a table where a stopped run was.")] = False,
 ) -> None:
     """Embed a file of texts into a searchable table."""
-    chosen = [f"--{name}" for name, given in _ways(add, upsert, overwrite, resume) if given]
+    ways = {"--add": add, "--upsert": upsert, "--overwrite": overwrite, "--resume": resume}
+    chosen = [name for name, given in ways.items() if given]
     if len(chosen) > 1:
         raise RecipeError(f"{' and '.join(chosen)} say different things about a table that is there; give one of them")
     kept = "The table holds what was written" if add or upsert else f"{output} is as it was; --resume goes on"
@@ -83,10 +84,6 @@ def index(  # noqa: PLR0913 - the options of a command are its parameters
     if table.cut_texts:
         warn(f"{table.cut_texts:,} texts were cut by the length limit")
     out().print(f'{number:,} texts stored, {len(table):,} in {output}\n\nplait search {output} "your query"')
-
-
-def _ways(*given: bool) -> list[tuple[str, bool]]:
-    return list(zip(("add", "upsert", "overwrite", "resume"), given, strict=True))
 
 
 def _records(source: str, column: str | None, key: str | None, keep: Sequence[str] | None) -> Iterator[Record]:

@@ -13,7 +13,7 @@ from plait.bank import locked
 from plait.data.files import listing
 from plait.distributed.job import Job, Outcome, finished
 from plait.distributed.local import run_local
-from plait.distributed.manifest import check_manifest, write_manifest
+from plait.distributed.manifest import LOCK, check_manifest, write_manifest
 from plait.distributed.on_ray import run_on_ray
 from plait.distributed.resources import Resources
 from plait.distributed.shards import Shard, find_shards
@@ -112,8 +112,9 @@ def embed_shards(  # noqa: PLR0913 - what is embedded, how, and by whom
         job.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"cannot write {folder}: {error.strerror or error}; choose another folder") from error
-    with locked(job.folder / ".lock"):
+    with locked(job.folder / LOCK):
         before = {shard.name: outcome for shard in shards if (outcome := finished(job, shard)) is not None}
+        write_manifest(job, shards, before.values())
         save(recipe, job.model)
         new = _work(job, shards, before, ENGINES[engine], resources or Resources(), told)
     failed = [outcome for outcome in new if outcome.error]
@@ -136,7 +137,6 @@ def _work(
     new: list[Outcome] = []
     rows, written = sum(outcome.rows for outcome in before.values()), time.monotonic()
     told(len(before), len(shards), rows)
-    write_manifest(job, shards, before.values())
     try:
         for outcome in engine(job, waiting, resources) if waiting else ():
             new.append(outcome)
