@@ -88,6 +88,7 @@ def test_command(cli: Cli, recipe: str, tmp_path: Path) -> None:
     for arguments, message in [
         (["in", "--engine", "spark"], "expected one of local, ray"),
         (["none", "--engine", "local"], "names no .parquet"),
+        (["in", "--workers", "1"], "belong to --engine"),
         (["in", "--engine", "local", "--workers", "99999"], "more than the"),
     ]:
         done = cli("embed", recipe, *arguments, "-o", "other")

@@ -64,6 +64,18 @@ def test_what_goes_wrong_is_said(cli: Cli, recipe: str, texts: Path, arguments: 
     assert message in done.err
 
 
+def test_resume(cli: Cli, recipe: str, texts: Path) -> None:
+    assert cli("index", recipe, texts, "-o", "table").status == 0
+    Path("table").rename("other.part")  # as a stopped run leaves it
+    done = cli("index", recipe, texts, "-o", "other", "--resume")
+    assert (done.status, done.out.splitlines()[0]) == (0, "5 texts stored, 5 in other")
+    assert not Path("other.part").exists()
+    Path("other").rename("again.part")
+    done = cli("index", recipe.replace("Mean", "Max"), texts, "-o", "again", "--resume")
+    assert done.status == 2
+    assert "made by another recipe" in done.err
+
+
 def test_overwrite(cli: Cli, recipe: str, texts: Path) -> None:
     cli("index", recipe, texts, "-o", "table")
     done = cli("index", recipe.replace("Mean", "Max"), texts, "-o", "table", "--overwrite")

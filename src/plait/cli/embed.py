@@ -14,9 +14,10 @@ import typer
 
 from plait.cli.arguments import COLUMN, FIT, INPUT, JSON, RECIPE, ready, recipe_of, rows_of
 from plait.cli.terminal import Stages, interruptible, megabytes, out, warn
+from plait.types import RecipeError
 
 if TYPE_CHECKING:
-    from plait.distributed.embedding import Embedded
+    from plait.distributed.embedding import EmbeddedShards
     from plait.distributed.resources import Resources
     from plait.store.embedding import Embedding
 
@@ -69,6 +70,8 @@ def embed(  # noqa: PLR0913 - the options of a command are its parameters
         )
         _report_shards(made, time.monotonic() - started, as_json)
         return
+    if workers is not None or address is not None:
+        raise RecipeError("--workers and --address belong to --engine; say local or ray")
     kept = f"Finished blocks are in {output}.part; go on with the same command and --resume"
     with interruptible(kept), Stages() as stages:
         from plait.data.streams import stream_texts
@@ -96,7 +99,7 @@ def _shards(
     resources: Resources,
     settings: tuple[str | None, str, int | None],
     fit: bool,
-) -> Embedded:
+) -> EmbeddedShards:
     column = settings[0]
     with interruptible("Finished shards are kept; the same command goes on"), Stages() as stages:
         from plait.data.streams import stream_texts
@@ -113,7 +116,7 @@ def _shards(
             return embed_shards(step, source, output, engine, resources, *settings, told)
 
 
-def _report_shards(made: Embedded, seconds: float, as_json: bool) -> None:
+def _report_shards(made: EmbeddedShards, seconds: float, as_json: bool) -> None:
     if as_json:
         typer.echo(
             json.dumps(asdict(made) | {"folder": str(made.folder), "seconds": seconds}, indent=1, ensure_ascii=False)

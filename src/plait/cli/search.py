@@ -77,7 +77,8 @@ def index(  # noqa: PLR0913 - the options of a command are its parameters
 
     How it is searched is kept in it: what plait find chose for a saved recipe, unless options say something else.
     """
-    chosen = [f"--{name}" for name, given in _ways(add, upsert, overwrite, resume) if given]
+    ways = {"--add": add, "--upsert": upsert, "--overwrite": overwrite, "--resume": resume}
+    chosen = [name for name, given in ways.items() if given]
     if len(chosen) > 1:
         raise RecipeError(f"{' and '.join(chosen)} say different things about a table that is there; give one of them")
     kept = "The table holds what was written" if add or upsert else f"{output} is as it was; --resume goes on"
@@ -116,10 +117,6 @@ def _settings(recipe: str, asked: Mapping[str, Any]) -> Settings:
 
     known = (Settings.read(Path(recipe)) if os.path.isdir(recipe) else None) or Settings(words=0)
     return replace(known, **{name: value for name, value in asked.items() if value is not None})
-
-
-def _ways(*given: bool) -> list[tuple[str, bool]]:
-    return list(zip(("add", "upsert", "overwrite", "resume"), given, strict=True))
 
 
 def _records(source: str, column: str | None, key: str | None, keep: Sequence[str] | None) -> Iterator[Record]:

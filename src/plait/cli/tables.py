@@ -56,7 +56,7 @@ def dump(
 ) -> None:
     """Write a table as Parquet, numpy, a usearch index, or SQL for PostgreSQL with pgvector."""
     with interruptible(f"{output} was not written"), Stages() as stages:
-        from plait.store.dump import dump as write
+        from plait.store.other_formats import dump as write
         from plait.store.table import Table
 
         opened = Table.open(table, version)

@@ -3,7 +3,7 @@
 from plait._lazy import exports
 
 NAMES = {
-    "Embedded": "plait.distributed.embedding",
+    "EmbeddedShards": "plait.distributed.embedding",
     "Outcome": "plait.distributed.job",
     "Resources": "plait.distributed.resources",
     "cut": "plait.distributed.shards",

@@ -13,7 +13,7 @@ from plait.bank import locked
 from plait.data.files import listing
 from plait.distributed.job import Job, Outcome, finished
 from plait.distributed.local import run_local
-from plait.distributed.manifest import check_manifest, write_manifest
+from plait.distributed.manifest import LOCK, check_manifest, write_manifest
 from plait.distributed.on_ray import run_on_ray
 from plait.distributed.resources import Resources
 from plait.distributed.shards import Shard, find_shards
@@ -31,7 +31,7 @@ Told = Callable[[int, int, int], None]
 
 
 @dataclass(frozen=True)
-class Embedded:
+class EmbeddedShards:
     """What `embed_shards` wrote.
 
     Attributes:
@@ -69,7 +69,7 @@ def embed_shards(  # noqa: PLR0913 - what is embedded, how, and by whom
     role: str = "document",
     block: int | None = None,
     told: Told = lambda done, total, rows: None,
-) -> Embedded:
+) -> EmbeddedShards:
     """Embed a folder of Parquet or JSONL files, a file of vectors for each, in the order of its rows.
 
     A call that was stopped goes on when it is repeated: finished shards are never redone, half-finished ones go on from
@@ -112,8 +112,9 @@ def embed_shards(  # noqa: PLR0913 - what is embedded, how, and by whom
         job.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"cannot write {folder}: {error.strerror or error}; choose another folder") from error
-    with locked(job.folder / ".lock"):
+    with locked(job.folder / LOCK):
         before = {shard.name: outcome for shard in shards if (outcome := finished(job, shard)) is not None}
+        write_manifest(job, shards, before.values())
         save(recipe, job.model)
         new = _work(job, shards, before, ENGINES[engine], resources or Resources(), told)
     failed = [outcome for outcome in new if outcome.error]
@@ -125,7 +126,9 @@ def embed_shards(  # noqa: PLR0913 - what is embedded, how, and by whom
     done = [*before.values(), *new]
     rows, tokens, cut_texts = (sum(getattr(one, name) for one in done) for name in ("rows", "tokens", "cut_texts"))
     spent = sum(outcome.seconds for outcome in new), sum(outcome.cpu_seconds for outcome in new)
-    return Embedded(Path(folder), len(shards), len(before), rows, layout, tokens, cut_texts, *spent, job.fingerprint)
+    return EmbeddedShards(
+        Path(folder), len(shards), len(before), rows, layout, tokens, cut_texts, *spent, job.fingerprint
+    )
 
 
 def _work(
@@ -136,7 +139,6 @@ def _work(
     new: list[Outcome] = []
     rows, written = sum(outcome.rows for outcome in before.values()), time.monotonic()
     told(len(before), len(shards), rows)
-    write_manifest(job, shards, before.values())
     try:
         for outcome in engine(job, waiting, resources) if waiting else ():
             new.append(outcome)

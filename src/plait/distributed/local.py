@@ -62,19 +62,23 @@ class _Worker:
 
     def embed(self, shard: Shard) -> Outcome:
         """What became of the shard."""
+        status: int | None = None
         for _ in range(ATTEMPTS):
             process = self._running()
+            if process is None:
+                break
             line = _asked(process, shard.to_json())
             if line:
                 return Outcome(**json.loads(line))
-            process.wait()
-        status = process.returncode
+            status = process.wait()
         return Outcome(shard.name, error=f"{ATTEMPTS} workers died over it, the last one with exit status {status}")
 
-    def _running(self) -> subprocess.Popen[str]:
-        """The process, or a new one in the place of a dead one."""
+    def _running(self) -> subprocess.Popen[str] | None:
+        """The process, or a new one in the place of a dead one; None once it is stopped."""
         with self._lock:
-            if self._process is None or (self._process.poll() is not None and not self._stopped):
+            if self._stopped:
+                return None
+            if self._process is None or self._process.poll() is not None:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "plait.distributed.worker"],
                     env=os.environ | self._environment,

@@ -13,6 +13,7 @@ from plait.distributed.shards import Shard
 from plait.types import DataError
 
 NAME = "manifest.json"
+LOCK = ".lock"
 
 
 def check_manifest(job: Job) -> None:
@@ -35,7 +36,7 @@ def check_manifest(job: Job) -> None:
 
 
 def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
+    return folder.is_dir() and all(path.name == LOCK for path in folder.iterdir())
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

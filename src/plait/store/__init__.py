@@ -8,7 +8,7 @@ NAMES = {
     "Table": "plait.store.table",
     "VectorFile": "plait.store.vector_file",
     "Version": "plait.store.lance",
-    "dump": "plait.store.dump",
+    "dump": "plait.store.other_formats",
     "embed": "plait.store.embedding",
     "parse_where": "plait.store.where",
 }

@@ -325,10 +325,12 @@ class Table:
 
     def _pass_over(self, records: Iterator[str | Record]) -> None:
         """Skip the records that are stored already."""
-        number = len(self)
-        skipped = next(batched_records(islice(records, number), max(number, 1)), [])
-        last = self._rows.take(["text"], [number - 1])
-        if number and (len(skipped) < number or last[number - 1]["text"] != skipped[-1].text):
+        number, skipped = len(self), 0
+        last: str | Record = ""
+        for record in islice(records, number):
+            last, skipped = record, skipped + 1
+        text = storable(last.text if isinstance(last, Record) else last)
+        if number and (skipped < number or self._rows.take(["text"], [number - 1])[number - 1]["text"] != text):
             raise DataError(f"{self.folder} was begun with other texts; leave resume out to start anew")
 
     def _ingest(self, records: Iterable[str | Record], told: Told, replace: bool) -> int:
