@@ -4,7 +4,7 @@ from plait._lazy import exports
 
 NAMES = {
     "EmbeddedShards": "plait.distributed.embedding",
-    "Outcome": "plait.distributed.job",
+    "ShardOutcome": "plait.distributed.job",
     "Resources": "plait.distributed.resources",
     "cut": "plait.distributed.shards",
     "embed_shard": "plait.distributed.job",

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from plait.bank import locked
 from plait.data.files import listing
-from plait.distributed.job import Job, Outcome, finished
+from plait.distributed.job import Job, ShardOutcome, finished
 from plait.distributed.local import run_local
 from plait.distributed.manifest import LOCK, check_manifest, write_manifest
 from plait.distributed.on_ray import run_on_ray
@@ -22,7 +22,7 @@ from plait.step import Composite
 from plait.store.blocks import Layout, block_size
 from plait.types import DataError, RecipeError
 
-Engine: TypeAlias = Callable[[Job, Sequence[Shard], Resources], Iterator[Outcome]]
+Engine: TypeAlias = Callable[[Job, Sequence[Shard], Resources], Iterator[ShardOutcome]]
 ENGINES: dict[str, Engine] = {"local": run_local, "ray": run_on_ray}
 SECONDS = 2.0
 """Between two writings of the manifest."""
@@ -132,11 +132,11 @@ def embed_shards(  # noqa: PLR0913 - what is embedded, how, and by whom
 
 
 def _work(
-    job: Job, shards: Sequence[Shard], before: dict[str, Outcome], engine: Engine, resources: Resources, told: Told
-) -> list[Outcome]:
+    job: Job, shards: Sequence[Shard], before: dict[str, ShardOutcome], engine: Engine, resources: Resources, told: Told
+) -> list[ShardOutcome]:
     """What became of the shards that were yet to be made."""
     waiting = [shard for shard in shards if shard.name not in before]
-    new: list[Outcome] = []
+    new: list[ShardOutcome] = []
     rows, written = sum(outcome.rows for outcome in before.values()), time.monotonic()
     told(len(before), len(shards), rows)
     try:

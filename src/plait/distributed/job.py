@@ -58,7 +58,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ShardOutcome:
     """What became of a shard.
 
     Attributes:
@@ -82,7 +82,7 @@ class Outcome:
     error: str = ""
 
 
-def embed_shard(job: Job, recipe: Composite, shard: Shard) -> Outcome:
+def embed_shard(job: Job, recipe: Composite, shard: Shard) -> ShardOutcome:
     """Embed one shard into one Parquet file, as `plait.store.embed` does; it appears once it is whole.
 
     What a killed worker left of the shard is used.
@@ -98,9 +98,9 @@ def embed_shard(job: Job, recipe: Composite, shard: Shard) -> Outcome:
         texts = stream_texts(shard.source, job.column)
         made = embed(recipe, texts, out, job.role, job.block, resume=True, facts=_about(job, shard))
     except (PlaitError, OSError) as error:
-        return Outcome(shard.name, seconds=time.monotonic() - started, error=str(error))
+        return ShardOutcome(shard.name, seconds=time.monotonic() - started, error=str(error))
     counts = (made.rows, made.tokens, made.cut_texts, made.cut_tokens)
-    return Outcome(shard.name, *counts, time.monotonic() - started, time.process_time() - used)
+    return ShardOutcome(shard.name, *counts, time.monotonic() - started, time.process_time() - used)
 
 
 def _about(job: Job, shard: Shard) -> dict[str, object]:
@@ -108,7 +108,7 @@ def _about(job: Job, shard: Shard) -> dict[str, object]:
     return {"shard": shard.stamp, "column": job.column}
 
 
-def finished(job: Job, shard: Shard) -> Outcome | None:
+def finished(job: Job, shard: Shard) -> ShardOutcome | None:
     """What became of a shard whose output is there, made from this very file; None if it is yet to be made."""
     try:
         metadata = pq.read_schema(shard.output(job.folder)).metadata or {}
@@ -118,4 +118,4 @@ def finished(job: Job, shard: Shard) -> Outcome | None:
     wanted = _about(job, shard) | {"fingerprint": job.fingerprint, "role": job.role, "block": job.block}
     if any(facts.get(name) != value for name, value in wanted.items()):
         return None
-    return Outcome(shard.name, facts["rows"], facts["tokens"], facts["cut_texts"], facts["cut_tokens"])
+    return ShardOutcome(shard.name, facts["rows"], facts["tokens"], facts["cut_texts"], facts["cut_tokens"])

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from queue import SimpleQueue
 
-from plait.distributed.job import Job, Outcome
+from plait.distributed.job import Job, ShardOutcome
 from plait.distributed.resources import Resources
 from plait.distributed.shards import Shard
 
@@ -19,7 +19,7 @@ ATTEMPTS = 3
 """Processes that may die over one shard before it counts as failed."""
 
 
-def run_local(job: Job, shards: Sequence[Shard], resources: Resources) -> Iterator[Outcome]:
+def run_local(job: Job, shards: Sequence[Shard], resources: Resources) -> Iterator[ShardOutcome]:
     """What becomes of each shard, as it comes.
 
     Args:
@@ -32,7 +32,7 @@ def run_local(job: Job, shards: Sequence[Shard], resources: Resources) -> Iterat
     for worker in workers:
         idle.put(worker)
 
-    def done(shard: Shard) -> Outcome:
+    def done(shard: Shard) -> ShardOutcome:
         worker = idle.get()
         try:
             return worker.embed(shard)
@@ -60,7 +60,7 @@ class _Worker:
         self._lock = threading.Lock()
         self._stopped = False
 
-    def embed(self, shard: Shard) -> Outcome:
+    def embed(self, shard: Shard) -> ShardOutcome:
         """What became of the shard."""
         status: int | None = None
         for _ in range(ATTEMPTS):
@@ -69,9 +69,11 @@ class _Worker:
                 break
             line = _asked(process, shard.to_json())
             if line:
-                return Outcome(**json.loads(line))
+                return ShardOutcome(**json.loads(line))
             status = process.wait()
-        return Outcome(shard.name, error=f"{ATTEMPTS} workers died over it, the last one with exit status {status}")
+        return ShardOutcome(
+            shard.name, error=f"{ATTEMPTS} workers died over it, the last one with exit status {status}"
+        )
 
     def _running(self) -> subprocess.Popen[str] | None:
         """The process, or a new one in the place of a dead one; None once it is stopped."""

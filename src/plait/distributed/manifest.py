@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from plait.bank import write_atomic
-from plait.distributed.job import Job, Outcome
+from plait.distributed.job import Job, ShardOutcome
 from plait.distributed.shards import Shard
 from plait.types import DataError
 
@@ -52,7 +52,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return read
 
 
-def write_manifest(job: Job, shards: Sequence[Shard], done: Iterable[Outcome]) -> None:
+def write_manifest(job: Job, shards: Sequence[Shard], done: Iterable[ShardOutcome]) -> None:
     """Say which shards there are and which are done; an output stands under its shard's name."""
     outcomes = {outcome.name: outcome for outcome in done if not outcome.error}
     lines = []

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from plait._lazy import need
-from plait.distributed.job import Job, Outcome, embed_shard
+from plait.distributed.job import Job, ShardOutcome, embed_shard
 from plait.distributed.resources import Resources
 from plait.distributed.shards import Shard
 from plait.recipe import load
@@ -24,7 +24,7 @@ STORE = 128 << 20
 """Bytes of Ray's object store on this machine: nothing but names and counts goes through it."""
 
 
-def run_on_ray(job: Job, shards: Sequence[Shard], resources: Resources) -> Iterator[Outcome]:
+def run_on_ray(job: Job, shards: Sequence[Shard], resources: Resources) -> Iterator[ShardOutcome]:
     """What becomes of each shard, as it comes.
 
     Inputs and outputs are read and written by the actors, so that every machine must see them under the same paths.
@@ -62,7 +62,7 @@ def run_on_ray(job: Job, shards: Sequence[Shard], resources: Resources) -> Itera
             runtime_env={"env_vars": resources.environment},
         )
         for row in outcomes.iter_rows():
-            yield Outcome(**json.loads(row["outcome"]))
+            yield ShardOutcome(**json.loads(row["outcome"]))
     except (ray.exceptions.RayError, ConnectionError, RuntimeError) as error:
         last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         raise DataError(f"Ray gave up: {last}; finished shards are kept, and the same call goes on") from error
