@@ -156,6 +156,7 @@ class _Run:
     protocol: Protocol
     seed: int
     _shared: Bench | None = None
+    _last: tuple[tuple[int, str, float], Bench] | None = None
 
     def __post_init__(self) -> None:
         self.whole = _whole(self.protocol)
@@ -165,7 +166,10 @@ class _Run:
         part = fold.dev if on == "dev" else fold.test
         whole = self.whole.dev
         if not (self.protocol.nested and isinstance(part, Judgements) and isinstance(whole, Judgements)):
-            return Bench(self.vault, fold, on, self.evaluator, share, self.seed)
+            key = id(fold), on, share
+            if self._last is None or self._last[0] != key:  # what it fitted is asked for again
+                self._last = key, Bench(self.vault, fold, on, self.evaluator, share, self.seed)
+            return self._last[1]
         if self._shared is None:
             self._shared = Bench(self.vault, self.whole, "dev", self.evaluator)
         place = {query: number for number, query in enumerate(whole.queries.tolist())}
