@@ -110,6 +110,14 @@ def test_models_are_run_once(tiny_bert: Path, tiny_table: Path) -> None:
 TOKENS = ("input_ids", "attention_mask", "pool_mask")
 
 
+def test_the_loaded_model_stays_as_it_is(tiny_decoder: Path) -> None:
+    recipe = parse(f'Transformer("{tiny_decoder}") | LastPool()')
+    run(recipe, SENTENCES)
+    host = next(recipe.strands()).encoder.host  # type: ignore[attr-defined]
+    assert host.shares_prefix
+    assert not any(module._forward_hooks for module in host.model.modules())
+
+
 def test_padding_changes_nothing(tiny_bert: Path) -> None:
     for pooling in POOLINGS[:6]:
         recipe = parse(f'Transformer("{tiny_bert}") | {pooling}').fit(SENTENCES)

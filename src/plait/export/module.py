@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -108,7 +109,7 @@ class Blocks(nn.Module):
 
     def __init__(self, encoder: Transformer) -> None:
         super().__init__()
-        self.model = encoder.host.model
+        self.model = copy.deepcopy(encoder.host.model)  # to give all layers, it keeps hooks from then on
 
     def forward(self, ids: Tensor, mask: Tensor) -> list[Tensor]:
         """``(batch, length)`` ids to ``(batch, length, dim)`` of each layer; 0 is the embedding output."""

@@ -81,11 +81,11 @@ class FindResult:
         best_single: the best that is one strand.
         defaults: each model as it comes, by the encoder's text.
         effects: what each family of options brought, on test.
-        words: what a search by words weighs beside the winner, by dev; None where it was not tried.
         passes: what went through each encoder, and what was cut.
         memory: the most memory the process held, in bytes.
         machine: what it ran on.
         versions: of the packages that took part.
+        words: what a search by words weighs beside the winner, by dev; None where it was not tried.
     """
 
     task: Task
@@ -99,11 +99,11 @@ class FindResult:
     best_single: Figure
     defaults: Mapping[str, Figure]
     effects: Sequence[Effect]
-    words: float | None
     passes: Mapping[str, PassReport]
     memory: int
     machine: Mapping[str, str]
     versions: Mapping[str, str]
+    words: float | None = None
 
     @property
     def nested(self) -> bool:
