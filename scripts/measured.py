@@ -12,6 +12,12 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "measured.md"
+HOSTS = """## What each family of options brings
+
+`plait find` with four models. Under each table, family by family: the best recipe with this family alone, against the
+best model as it comes, and the best without it, against the winner. All were chosen on dev and measured on the test
+part; a star stands where the 95 % interval excludes zero.
+"""
 
 
 def main() -> int:
@@ -31,6 +37,9 @@ def page() -> str:
     if found := _read("find"):
         parts.append("## What `plait find` gains\n")
         parts += [_found(name, run) for name, run in found.items()]
+    if found := _read("find_hosts"):
+        parts.append(HOSTS)
+        parts += [f"{_found(name, run)}\n{_families(run)}" for name, run in found.items()]
     if timings := _read("bench"):
         parts.append(_bench(timings))
     if sweep := _read("sweep"):
@@ -66,6 +75,24 @@ def _found(name: str, run: dict[str, Any]) -> str:
     )
     names = ["recipe", "dev", "test", "95 % interval", "winner's gain", "bytes", "ms a text"]
     return f"{head}\n{_table(names, rows)}\n\nWinner: `{run['best']['recipe']}`\n"
+
+
+def _families(run: dict[str, Any]) -> str:
+    """What each family of options brought."""
+    rows = []
+    for effect in run["families"]:
+        alone = "" if effect["alone"] is None else f"{effect['alone']:.4f}"
+        changes = [_change(effect[name]) for name in ("gain_over_plain", "winner_gains")]
+        rows.append([effect["family"], alone, changes[0], f"{effect['without']:.4f}", changes[1]])
+    return f"{_table(['family', 'alone', 'gain alone', 'without', 'lost without'], rows)}\n"
+
+
+def _change(change: dict[str, Any] | None) -> str:
+    if change is None:
+        return ""
+    low, high = change["interval"]
+    star = " *" if low > 0 or high < 0 else ""
+    return f"{change['difference']:+.4f}{star} [{low:+.4f}, {high:+.4f}]"
 
 
 def _bench(timings: list[dict[str, Any]]) -> str:
