@@ -49,6 +49,10 @@ def page() -> str:
             f"## A long stream\n\n{stream['texts']:,} short texts through `{stream['recipe']}` with `plait embed`: "
             f"{stream['seconds']:.0f} s, peak {stream['peak_above_model_mb']:.0f} MB above the loaded model.\n"
         )
+    if ingest := _read("ingest"):
+        parts.append(_ingest(ingest))
+    if cluster := _read("cluster"):
+        parts.append(_cluster(cluster))
     return "\n".join(parts)
 
 
@@ -116,6 +120,58 @@ def _sweep(sweep: dict[str, Any]) -> str:
     machine = sweep["machine"]
     where = f"On {machine['processor']}, {machine['cores']} cores."
     return f"## A sweep's cost\n\n{where}\n\n{_table(['work', 'cost'], rows)}\n"
+
+
+def _ingest(ingest: dict[str, Any]) -> str:
+    rows = [
+        [
+            f"{name} {figures['rows']:,} rows",
+            f"{figures['rows_per_second']:,.0f} rows/s",
+            f"{figures['cpu_seconds']:.1f}",
+        ]
+        for name, figures in (("insert", ingest["insert"]), ("replace", ingest["replace"]))
+    ]
+    for name, label in (("compact", "compact"), ("delete_a_tenth", "delete a tenth by id")):
+        rows.append([label, f"{ingest[name]['seconds']:.2f} s", f"{ingest[name]['cpu_seconds']:.1f}"])
+    head = f"## A table's ingest\n\nVectors of {ingest['width']} floats with id, text and metadata, in batches.\n"
+    return f"{head}\n{_table(['work', 'wall time', 'CPU-s'], rows)}\n"
+
+
+def _cluster(cluster: dict[str, Any]) -> str:
+    """Cost of many texts, with the arithmetic."""
+    price, day = cluster["price_per_core_hour"], 24 * cluster["machine_cores"]
+    rows, lines = [], []
+    for run in cluster["runs"]:
+        hours, size = run["cpu_seconds"] / run["texts"] * 1e6 / 3600, run["output_bytes"] / run["texts"]
+        what = f"{run['model']}, {run['texts_of']}"
+        figures = [
+            run["tokens"] / run["texts"],
+            run["texts"] / run["cpu_seconds"],
+            hours,
+            hours * price,
+            size * 1e6 / 1e9,
+        ]
+        rows.append([what, *(f"{figure:,.3g}" if figure < 1000 else f"{figure:,.0f}" for figure in figures)])
+        lines.append(
+            f"- {what}: {run['cpu_seconds']:.1f} CPU-s ÷ {run['texts']:,} texts × 10⁶ ÷ 3,600 = {hours:.3g} core-hours "
+            f"a million, × {price} = {hours * price:.3g}. A billion: × 1,000 = {hours * 1000:,.0f} core-hours, "
+            f"{hours * price * 1000:,.0f}; ÷ {day:,} = {hours * 1000 / day:,.1f} machines for a day; "
+            f"{size:,.0f} bytes × 10⁹ = {size / 1e3:,.2f} TB."
+        )
+    names = [
+        "model, texts",
+        "tokens a text",
+        "texts a CPU-s",
+        "core-hours a million",
+        "price a million",
+        "GB a million",
+    ]
+    head = (
+        f"## Cost of a million texts\n\n`plait embed --engine local`, {cluster['workers']} workers of one thread on "
+        f"{cluster['machine']['processor']}. The price of a core-hour ({price}) and {cluster['machine_cores']} cores "
+        "of a machine are assumptions; put your own in. A billion is a thousand millions: shards share nothing.\n"
+    )
+    return "\n".join([head, _table(names, rows), "", *lines, ""])
 
 
 def _table(names: list[str], rows: list[list[str]]) -> str:

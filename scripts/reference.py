@@ -12,7 +12,8 @@ DOCS = Path(__file__).parents[1] / "docs" / "reference"
 FRAME = ("types", "step", "notation", "roles", "recipe", "plan", "bank")
 ROOMS = (
     "data", "training", "prompting", "encoders", "layers", "pooling", "transforms", "fusion", "compression", "words",
-    "evaluation", "modalities", "analysis", "store", "selection", "papers",
+    "evaluation", "modalities", "analysis", "store", "retrieval", "distributed", "export", "selection", "papers",
+    "serve",
 )  # fmt: skip
 
 

@@ -28,6 +28,8 @@ FRAME = {
 if TYPE_CHECKING:
     from plait.compression.binary import Binary as Binary
     from plait.compression.int8 import Int8 as Int8
+    from plait.compression.product_quantizer import ProductQuantizer as ProductQuantizer
+    from plait.compression.residual_binary import ResidualBinary as ResidualBinary
     from plait.data.reading import read as read
     from plait.encoders.static import StaticTable as StaticTable
     from plait.encoders.transformer import Transformer as Transformer

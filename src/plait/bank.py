@@ -106,7 +106,7 @@ class Shelf:
             plan: key of the batch plan; a log of another plan is not resumed.
             rows: vectors of the strands that have another number of them than the shelf.
         """
-        with _locked(self.folder / ".lock"):
+        with locked(self.folder / ".lock"):
             key = digest(plan, *sorted(dims))
             writer = Writer(self, dims, self.folder / f"{key}.log", rows)
             try:
@@ -212,7 +212,7 @@ class Bank:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold a lock file for as long as the block runs; a second process waits."""
     with path.open("w") as file:
         try:

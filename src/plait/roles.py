@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from plait.step import Step
-from plait.types import Codes, Floats, Items, ModelError, RecipeError, States, Tokens, Vectors
+from plait.types import Codes, Floats, Ints, Items, ModelError, RecipeError, States, Tokens, Vectors
 
 ROLES = ("query", "document")
 """What a text may be in retrieval; an encoder may put another prompt before each."""
@@ -159,7 +159,11 @@ class Transform(Step):
 
 
 class Quantiser(Step):
-    """Contract 7: ``fit / transform / inverse_transform / nbytes``. ``transform`` gives an integer array."""
+    """Contract 7: vectors to few bytes, and search among them.
+
+    ``transform`` gives ``[N, B]`` codes of int8 or uint8. What a query's score is belongs to the quantiser: callers use
+    `plait.compression.search`, which checks what it is given, and never look into codes.
+    """
 
     takes = Vectors
     gives = Codes
@@ -171,3 +175,31 @@ class Quantiser(Step):
     @abstractmethod
     def nbytes(self, width: int) -> int:
         """Bytes of one code for vectors of ``width`` numbers."""
+
+    @property
+    @abstractmethod
+    def fitted_width(self) -> int:
+        """D, numbers in the vectors that it was fitted on.
+
+        Raises:
+            RecipeError: if it is not fitted.
+        """
+
+    @abstractmethod
+    def search(self, queries: Floats, codes: np.ndarray, k: int, cosine: bool) -> tuple[Ints, Floats]:
+        """The k best codes of each query, over all codes, block by block.
+
+        Args:
+            queries: ``[Q, D]`` floats.
+            codes: ``[N, B]``, perhaps memory-mapped.
+            k: at most N.
+            cosine: rank by the cosine with what the codes decode to, else by the dot product; a quantiser whose codes
+                have a similarity of their own ranks by that.
+        """
+
+    def similarity(self, a_codes: np.ndarray, b_codes: np.ndarray) -> Floats:
+        """``[n]`` similarity of codes row by row, from -1 to 1; by default the cosine of what they decode to."""
+        a, b = (self.inverse_transform(codes).astype(np.float64) for codes in (a_codes, b_codes))
+        lengths = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
+        cosines: Floats = np.divide((a * b).sum(axis=1), lengths, out=np.zeros(len(a)), where=lengths > 0)
+        return cosines.astype(np.float32)

@@ -10,7 +10,7 @@ from plait.cli.app import main
 from plait.types import PlaitError
 from tests.cli.running import Cli, finished, process
 
-COMMANDS = ["find", "embed", "eval", "index", "search", "info", "bench", "papers"]
+COMMANDS = ["find", "embed", "eval", "index", "search", "dump", "table", "export", "serve", "info", "bench", "papers"]
 
 
 def test_help_lists_every_command(cli: Cli) -> None:
@@ -24,7 +24,7 @@ def test_every_command_explains_itself(cli: Cli, command: str) -> None:
     done = cli(command, "--help")
     assert done.status == 0
     assert "Usage: plait" in done.out
-    if command != "papers":
+    if command not in ("papers", "table"):
         assert "Examples:" in done.out
         assert f"plait {command}" in done.out.split("Examples:")[1]
 

@@ -51,6 +51,9 @@ def test_another_recipe_is_refused(cli: Cli, recipe: str, texts: Path) -> None:
         (["search", "table", "x", "-k", "0"], "-k"),
         (["index", "RECIPE", "texts.txt", "-o", "table"], "exists; choose another folder"),
         (["index", "RECIPE", "texts.txt", "-o", "table", "--add", "--overwrite"], "give one of them"),
+        (["search", "table", "x", "--where", "year"], "is no condition"),
+        (["search", "v.parquet", "x", "--where", "year=1"], "is searched as a whole"),
+        (["index", "RECIPE", "texts.txt", "-o", "u", "--id", "nr"], "lacks nr"),
         (["index", "RECIPE", "none.txt", "-o", "other"], "is not there"),
     ],
 )
@@ -59,6 +62,18 @@ def test_what_goes_wrong_is_said(cli: Cli, recipe: str, texts: Path, arguments: 
     done = cli(*(argument.replace("RECIPE", recipe) for argument in arguments))
     assert done.status == 2
     assert message in done.err
+
+
+def test_resume(cli: Cli, recipe: str, texts: Path) -> None:
+    assert cli("index", recipe, texts, "-o", "table").status == 0
+    Path("table").rename("other.part")  # as a stopped run leaves it
+    done = cli("index", recipe, texts, "-o", "other", "--resume")
+    assert (done.status, done.out.splitlines()[0]) == (0, "5 texts stored, 5 in other")
+    assert not Path("other.part").exists()
+    Path("other").rename("again.part")
+    done = cli("index", recipe.replace("Mean", "Max"), texts, "-o", "again", "--resume")
+    assert done.status == 2
+    assert "made by another recipe" in done.err
 
 
 def test_overwrite(cli: Cli, recipe: str, texts: Path) -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.base import clone
 
-from plait.compression import Binary, Int8
+from plait.compression import Binary, Int8, ProductQuantizer
 from plait.recipe import parse
 from plait.roles import Quantiser
 from plait.types import DataError, RecipeError
@@ -62,6 +62,12 @@ def test_binary_equals_sentence_transformers() -> None:
 def test_bytes(step: Quantiser, width: int, size: int) -> None:
     values = np.zeros((3, width), np.float32)
     assert step.nbytes(width) == step.fit(values).transform(values).nbytes / 3 == size
+
+
+@pytest.mark.parametrize("step", [Int8(), Binary(), ProductQuantizer(2, bits=4)], ids=str)
+def test_codes_of_the_inverse_are_the_codes(step: Quantiser) -> None:
+    codes = step.fit(X).transform(X)
+    np.testing.assert_array_equal(step.transform(step.inverse_transform(codes)), codes)
 
 
 @pytest.mark.parametrize("step", [Int8(), Binary()], ids=str)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plait.compression import Binary, Int8, hamming, search
+from plait.compression import Binary, Int8, brute_force, hamming, search
 from plait.compression.search import pair_similarity, search_codes
 from plait.roles import Quantiser
 from plait.types import DataError, RecipeError
@@ -27,7 +27,8 @@ def exact(queries: np.ndarray, decoded: np.ndarray) -> np.ndarray:
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "BLOCK", 16)
-    monkeypatch.setattr(search, "QUERIES", 3)
+    monkeypatch.setattr(brute_force, "BLOCK", 16)
+    monkeypatch.setattr(brute_force, "QUERIES", 3)
     monkeypatch.setattr(hamming, "BLOCK", 16)
 
 

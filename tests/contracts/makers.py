@@ -64,6 +64,8 @@ MAKERS: dict[str, Callable[[Places], Step]] = {
     "Pca": lambda at: plait.Pca(3),
     "Int8": lambda at: plait.Int8(rescore=2),
     "Binary": lambda at: plait.Binary(rescore=2),
+    "ProductQuantizer": lambda at: plait.ProductQuantizer(2, bits=4),
+    "ResidualBinary": lambda at: plait.ResidualBinary(32, loops=2, epochs=2),
     "Concat": lambda at: _table(at) * 2 + (plait.StaticTable(str(at.table)) | plait.MaxPool()),
     "ConcatSearch": lambda at: plait.ConcatSearch([_table(at), plait.StaticTable(str(at.table)) | plait.MaxPool()]),
 }

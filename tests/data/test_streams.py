@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from plait.data import stream_texts
+from plait.data import TextRow, stream_rows, stream_texts
 from plait.types import DataError
 from tests.data.writers import ENDINGS, write_table
 
@@ -47,6 +50,52 @@ def test_no_column_of_texts(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="could be the text"):
         next(stream_texts(path))
     assert list(stream_texts(path, "beta")) == ["b"]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_rows_bring_ids_and_other_cells(tmp_path: Path, ending: str) -> None:
+    columns = {"id": ["x", "y"], "year": [2020, 1999], "text": ["a", "b"], "lang": ["en", ""], "part": [0.5, -3.0]}
+    path = write_table(tmp_path / f"t{ending}", columns)
+    first, second = {"year": 2020, "lang": "en", "part": 0.5}, {"year": 1999, "part": -3.0}
+    assert list(stream_rows(path)) == [TextRow("a", "x", first), TextRow("b", "y", second)]
+    assert list(stream_rows(path, key="year", keep=["lang"])) == [
+        TextRow("a", "2020", {"lang": "en"}),
+        TextRow("b", "1999"),
+    ]
+    assert [row.id for row in stream_rows(path, column="id")] == [None, None]
+    for wrong in ({"key": "nr"}, {"keep": ["nr"]}):
+        with pytest.raises(DataError, match="lacks nr"):
+            next(stream_rows(path, **wrong))  # type: ignore[arg-type]
+
+
+def test_rows_of_odd_cells(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "text": ["a"],
+            "_id": [7],
+            "day": [datetime.date(2020, 1, 2)],
+            "bytes": [b"x\xff"],
+            "many": [["p", None]],
+            "nan": [float("nan")],
+            "vector": [[0.5, 0.25]],
+        }
+    )
+    pq.write_table(table, tmp_path / "t.parquet")
+    (row,) = stream_rows(tmp_path / "t.parquet")
+    assert row == TextRow("a", "7", {"day": "2020-01-02", "bytes": "x\ufffd", "many": ["p", None]})
+    (tmp_path / "t.csv").write_text("text,code,big\na,007,12345678901234567890123\n")
+    assert next(stream_rows(tmp_path / "t.csv")).metadata == {"code": "007", "big": "12345678901234567890123"}
+    (tmp_path / "t.txt").write_text("a\n")
+    assert list(stream_rows(tmp_path / "t.txt")) == [TextRow("a")]
+    with pytest.raises(DataError, match="lacks nr"):
+        next(stream_rows(tmp_path / "t.txt", key="nr"))
+
+
+def test_rows_of_a_beir_folder_are_its_documents() -> None:
+    rows = list(stream_rows("demo:scifact"))
+    assert [row.text for row in rows] == list(stream_texts("demo:scifact"))
+    assert len({row.id for row in rows}) == len(rows)
+    assert rows[0].text.startswith(str(rows[0].metadata["title"]))
 
 
 @pytest.mark.slow

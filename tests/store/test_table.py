@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import builtins
+import shutil
 import sys
 from collections import namedtuple
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 
 import plait
 from plait.store import Record, Table
-from plait.store import table as module
+from plait.store.lance import LanceRows
+from plait.store.records import Columns
 from plait.types import DataError, MissingExtra, RecipeError
 from tests.store.makers import TEXTS, codes, floats, many
 from tests.store.test_vector_file import cosine_order
@@ -78,13 +80,13 @@ def test_empty_texts_do_no_harm(tiny_table: Path, tmp_path: Path) -> None:
 
 def test_writes_are_large(tiny_table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[int] = []
-    original = Table._write
+    original = LanceRows.write
 
-    def write(self: Table, batches: list) -> None:  # type: ignore[type-arg]
-        written.append(sum(map(len, batches)))
-        original(self, batches)
+    def write(self: LanceRows, columns: Columns, replace: bool = False) -> None:
+        written.append(len(columns))
+        original(self, columns, replace)
 
-    monkeypatch.setattr(Table, "_write", write)
+    monkeypatch.setattr(LanceRows, "write", write)
     table = Table.create(tmp_path / "t", floats(tiny_table), (f"text {n}" for n in range(20_000)))
     assert written == [16_384, 20_000 - 16_384]
     assert len(table) == 20_000
@@ -130,7 +132,7 @@ def test_no_table_there(tmp_path: Path) -> None:
 
 
 def test_full_disk(tiny_table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: Disk(1, 1, 0))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: Disk(1, 1, 0))
     with pytest.raises(DataError, match="are free"):
         Table.create(tmp_path / "t", floats(tiny_table), TEXTS)
     assert not (tmp_path / "t").exists()

@@ -87,12 +87,16 @@ def test_files_that_are_not_ours(tmp_path: Path) -> None:
     k=st.integers(1, 8),
 )
 def test_top_over_blocks_is_top_over_all(rows: np.ndarray, cut: int, k: int) -> None:
-    values, query = rows.astype(np.float32), np.array([[1, 2, -1]], np.float32)
-    numbers, scores = top(query, [values[:cut], values[cut:]], k)
-    assert numbers.tolist() == cosine_order(query, values)[:k] or np.allclose(scores, np.sort(scores)[::-1], atol=0)
-    whole, same = top(query, [values], k)
-    assert numbers.tolist() == whole.tolist()
-    assert scores.tolist() == same.tolist()
+    values, queries = rows.astype(np.float32), np.array([[1, 2, -1], [0, 0, 0], [-3, 1, 1]], np.float32)
+    count = np.arange(len(values))
+    numbers, scores = top(queries, [(count[cut:], values[cut:]), (count[:cut], values[:cut])], k)
+    lengths = np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(values, axis=1)
+    cosines = np.divide(queries @ values.T, lengths, out=np.zeros((3, len(values)), np.float32), where=lengths > 0)
+    np.testing.assert_allclose(scores, -np.sort(-cosines, axis=1)[:, :k], atol=1e-6)
+    np.testing.assert_allclose(scores, np.take_along_axis(cosines, numbers, axis=1), atol=1e-6)
+    assert numbers[1].tolist() == count[:k].tolist()
+    whole, same = top(queries, [(count, values)], k)
+    assert (numbers.tolist(), scores.tolist()) == (whole.tolist(), same.tolist())
 
 
 def test_top_refuses_no_results() -> None:

@@ -65,3 +65,20 @@ def test_temperature_learns_only_when_asked():
 def test_nothing_to_tell_apart():
     with pytest.raises(ValueError, match="hard negatives"):
         InfoNCE(in_batch=False)(torch.eye(2), torch.eye(2))
+
+
+def test_shared_negatives_are_extra_columns() -> None:
+    queries, positives, pool = (torch.randn(n, 8, generator=torch.Generator().manual_seed(n)) for n in (5, 5, 11))
+    positives = positives + queries
+    right = torch.zeros(5, 11, dtype=torch.bool)
+    right[2, 3:9] = True
+    unit = [torch.nn.functional.normalize(part, dim=-1) for part in (queries, positives, pool)]
+    logits = torch.cat([unit[0] @ unit[1].T, (unit[0] @ unit[2].T).masked_fill(right, -torch.inf)], dim=1) / 0.1
+    expected = torch.nn.functional.cross_entropy(logits, torch.arange(5))
+    torch.testing.assert_close(InfoNCE(0.1)(queries, positives, shared=(pool, right)), expected)
+    for row in range(5):  # of the shared ones only the three hardest
+        easy = logits[row, 5:].argsort(descending=True)[3:]
+        logits[row, 5 + easy] = -torch.inf
+    expected = torch.nn.functional.cross_entropy(logits, torch.arange(5))
+    torch.testing.assert_close(InfoNCE(0.1, hardest=3)(queries, positives, shared=(pool, right)), expected)
+    assert InfoNCE(0.1, in_batch=False)(queries, positives, shared=(pool, right)) < expected

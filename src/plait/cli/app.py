@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from plait import __version__
-from plait.cli import bench, embed, evaluate, find, info, inspect, papers, search
+from plait.cli import bench, embed, evaluate, export, find, info, inspect, papers, search, serve, tables
 from plait.cli.terminal import complain
 from plait.types import PlaitError
 
@@ -32,6 +32,10 @@ app.command("embed", epilog=embed.EXAMPLES)(embed.embed)
 app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("index", epilog=search.INDEX_EXAMPLES)(search.index)
 app.command("search", epilog=search.EXAMPLES)(search.search)
+app.command("export", epilog=export.EXAMPLES)(export.export)
+app.command("dump", epilog=tables.DUMP_EXAMPLES)(tables.dump)
+app.add_typer(tables.app, name="table")
+app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("info", epilog=info.EXAMPLES)(info.info)
 app.command("inspect", epilog=inspect.EXAMPLES)(inspect.inspect)
 app.command("bench", epilog=bench.EXAMPLES)(bench.bench)

@@ -7,9 +7,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from plait.compression.brute_force import Dots, best_found
+from plait.compression.hamming import nearest
 from plait.roles import Quantiser
 from plait.rows import checked
-from plait.types import DataError, Floats, RecipeError
+from plait.types import DataError, Floats, Ints, RecipeError
 
 
 class Binary(Quantiser):
@@ -49,14 +51,31 @@ class Binary(Quantiser):
         return np.packbits(rows > 0, axis=1)
 
     def inverse_transform(self, codes: ArrayLike) -> Floats:
-        if "width_" not in vars(self):
-            raise RecipeError(f"{self} has seen no vectors yet and cannot tell how wide they are; fit it first")
-        packed = np.asarray(codes)
-        if packed.ndim != 2 or packed.dtype != np.uint8 or packed.shape[1] != self.nbytes(self.width_):
-            expected = f"uint8 codes of shape [N, {self.nbytes(self.width_)}]"
+        packed, width = np.asarray(codes), self.fitted_width
+        if packed.ndim != 2 or packed.dtype != np.uint8 or packed.shape[1] != self.nbytes(width):
+            expected = f"uint8 codes of shape [N, {self.nbytes(width)}]"
             raise DataError(f"{self} decodes {expected}; got {packed.shape} of {packed.dtype}")
-        signs: Floats = 2 * np.unpackbits(packed, axis=1, count=self.width_).astype(np.float32) - 1
+        signs: Floats = 2 * np.unpackbits(packed, axis=1, count=width).astype(np.float32) - 1
         return signs
 
     def nbytes(self, width: int) -> int:
         return (width + 7) // 8
+
+    @property
+    def fitted_width(self) -> int:
+        width: int | None = vars(self).get("width_")
+        if width is None:
+            raise RecipeError(f"{self} has seen no vectors yet and cannot tell how wide they are; fit it first")
+        return int(width)
+
+    def search(self, queries: Floats, codes: NDArray[np.generic], k: int, cosine: bool) -> tuple[Ints, Floats]:
+        packed = codes.view(np.uint8)
+        found = min(k * max(self.rescore, 1), len(codes))
+        numbers, distance = nearest(np.packbits(queries > 0, axis=1), packed, found)
+        if self.rescore == 0:
+            return numbers, (1 - 2 * distance / self.fitted_width).astype(np.float32)
+        return best_found(Dots(queries, self.inverse_transform, cosine), numbers, packed, k)
+
+    def similarity(self, a_codes: NDArray[np.generic], b_codes: NDArray[np.generic]) -> Floats:
+        differing = np.bitwise_count(a_codes.view(np.uint8) ^ b_codes.view(np.uint8)).sum(axis=1, dtype=np.int64)
+        return np.asarray(1 - 2 * differing / self.fitted_width, np.float32)

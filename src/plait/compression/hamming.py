@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from plait.compression.brute_force import DEEPEST, library
 from plait.types import Ints
 
 BLOCK = 16384
@@ -42,6 +43,11 @@ def nearest(queries: NDArray[np.uint8], codes: NDArray[np.uint8], count: int) ->
         [[2, 1, 3]]
     """
     total = len(codes)
+    faiss = library()
+    if faiss is not None and 0 < count <= DEEPEST and len(queries):
+        # its heap of (distance, number) pairs settles ties as promised here
+        distance, numbers = faiss.knn_hamming(np.ascontiguousarray(queries), np.ascontiguousarray(codes), count)
+        return numbers, distance
     # distance * N + number is unique, so that a partial sort of these keys leaves nothing to chance.
     best = np.zeros((len(queries), 0), np.int64)
     worst = np.full(len(queries), np.iinfo(np.int64).max)

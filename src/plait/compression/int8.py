@@ -7,9 +7,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from plait.compression.brute_force import Dots, best_rows
 from plait.roles import Quantiser
 from plait.rows import blocks, checked, checked_sample, learned
-from plait.types import DataError, Floats
+from plait.types import DataError, Floats, Ints
 
 
 class Int8(Quantiser):
@@ -66,3 +67,10 @@ class Int8(Quantiser):
 
     def nbytes(self, width: int) -> int:
         return width
+
+    @property
+    def fitted_width(self) -> int:
+        return len(learned(self, "low_"))
+
+    def search(self, queries: Floats, codes: NDArray[np.generic], k: int, cosine: bool) -> tuple[Ints, Floats]:
+        return best_rows(Dots(queries, self.inverse_transform, cosine), codes, k)

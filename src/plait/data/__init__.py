@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from plait.data.splits import Fold as Fold
     from plait.data.splits import Protocol as Protocol
     from plait.data.splits import split as split
+    from plait.data.streams import TextRow as TextRow
+    from plait.data.streams import stream_rows as stream_rows
     from plait.data.streams import stream_texts as stream_texts
     from plait.data.tasks import Judgements as Judgements
     from plait.data.tasks import Labels as Labels
@@ -29,12 +31,14 @@ NAMES = {
     "Protocol": "plait.data.splits",
     "Tags": "plait.data.tasks",
     "Task": "plait.data.tasks",
+    "TextRow": "plait.data.streams",
     "demos": "plait.data.sets",
     "named": "plait.data.sets",
     "read": "plait.data.reading",
     "sample_task": "plait.data.sampling",
     "select": "plait.data.tasks",
     "split": "plait.data.splits",
+    "stream_rows": "plait.data.streams",
     "stream_texts": "plait.data.streams",
     "with_documents": "plait.data.sampling",
 }

@@ -137,6 +137,13 @@ def corpus_texts(folder: Path, tally: Tally) -> Iterator[str]:
     return (joined(title, text) for _, title, text, _ in _entries(folder, "corpus", tally))
 
 
+def corpus_file(folder: Path) -> Path:
+    """The file of a BEIR folder's documents."""
+    path = _member(folder, "corpus")
+    assert path is not None
+    return path
+
+
 def _member(folder: Path, name: str) -> Path | None:
     endings = (".jsonl", ".jsonl.gz", ".parquet")
     return next((path for ending in endings if (path := folder / (name + ending)).is_file()), None)

@@ -7,6 +7,7 @@ on the model's own blocks do the work, as they do for `plait.encoders.interventi
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
 import json
 import os
@@ -77,7 +78,7 @@ class Host:
         self.model, self.tokenizer = _load(weights, self.dtype, revision, remote_code)
         self.model.to(self.device).eval().requires_grad_(False)
         self.model.config.get_text_config().use_cache = False
-        self.blocks = self._loaded = _blocks(self.model)
+        self.blocks = self._loaded = _blocks(self.model, self.model.config.get_text_config().num_hidden_layers)
         self.width = int(self.model.config.get_text_config().hidden_size)
         self.card = read_card(weights.folder)
         self.batch = Batch(torch.zeros(0, 0), torch.zeros(0, 0))
@@ -86,7 +87,8 @@ class Host:
     @cached_property
     def plain(self) -> PlainTokenizer:
         """The tokenizer, without truncation and padding."""
-        return PlainTokenizer(self.tokenizer)
+        eos = self.tokenizer.eos_token or self.tokenizer.sep_token or ""
+        return PlainTokenizer(self.tokenizer.backend_tokenizer, {"eos": eos, "blank": _unused(self.tokenizer)})
 
     @property
     def depth(self) -> int:
@@ -152,16 +154,22 @@ class Host:
     ) -> list[torch.Tensor]:
         """The first columns for one row, then the others, which see its keys and values."""
         import torch
-        from transformers import DynamicCache
 
-        cache = DynamicCache(config=self.model.config.get_text_config())
-        known = inspect.signature(type(self.model).forward).parameters
-        given = {"cache" if "cache" in known else "past_key_values": cache}  # an older name of it
+        given = self.memory()
+        (cache,) = given.values()
         before = self._run(layers, input_ids=ids[:1, :shared], **given)
         with torch.inference_mode():
             cache.batch_repeat_interleave(len(ids))
         after = self._run(layers, input_ids=ids[:, shared:], **given, **options)
         return [torch.cat([a.expand(len(ids), -1, -1), b], 1) for a, b in zip(before, after, strict=True)]
+
+    def memory(self) -> dict[str, Any]:
+        """An empty store of keys and values, under the name by which the model takes it."""
+        from transformers import DynamicCache
+
+        known = inspect.signature(type(self.model).forward).parameters
+        name = "cache" if "cache" in known else "past_key_values"  # an older name of it
+        return {name: DynamicCache(config=self.model.config.get_text_config())}
 
     def _run(self, layers: tuple[int, ...], **inputs: Any) -> list[torch.Tensor]:
         """One forward pass up to the deepest of the layers."""
@@ -203,6 +211,19 @@ class Host:
             return 0
         (plane,) = self.states(np.zeros((1, 1), np.int64), None, (ROUTER_LOGITS,))
         return int(plane.shape[-1])
+
+    def save(self, folder: Path, depth: int) -> None:
+        """Write the model's lowest ``depth`` blocks and its tokenizer as a checkpoint that transformers loads."""
+        model = self.model
+        if depth < self.depth:
+            model = copy.deepcopy(model)
+            config = model.config.get_text_config()
+            config.num_hidden_layers = depth
+            if getattr(config, "layer_types", None):
+                config.layer_types = config.layer_types[:depth]
+            del _blocks(model, self.depth)[depth:]
+        model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
 
     def attention(self, ids: np.ndarray) -> list[Floats]:
         """``[B, H, T, T]`` float32 attention weights of each block, for ids ``[B, T]`` without padding."""
@@ -274,11 +295,10 @@ _POOLINGS = {
 }
 
 
-def _blocks(model: Any) -> Any:
-    """The model's list of transformer blocks."""
+def _blocks(model: Any, depth: int) -> Any:
+    """The model's list of ``depth`` transformer blocks."""
     import torch
 
-    depth = model.config.get_text_config().num_hidden_layers
     lists = [m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == depth]
     if not lists:
         raise ModelError(f"{type(model).__name__} has no list of {depth} blocks: its layers cannot be reached")
@@ -329,6 +349,12 @@ def has_bfloat16(device: str = "cpu") -> bool:
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def _unused(tokenizer: Any) -> str:
+    """A token that stands for itself in any text and was never trained on: one kept free, else the padding token."""
+    added = [token.content for _, token in sorted(tokenizer.added_tokens_decoder.items())]
+    return next((token for token in added if "unused" in token), tokenizer.pad_token or "")
 
 
 def _first(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor:

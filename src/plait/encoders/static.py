@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 
 from plait.bank import digest
 from plait.encoders.tables import Table, load_table
 from plait.roles import Encoder
+from plait.tokenization.fast import FlatTokenizer
 from plait.types import DataError, Ints, Items, ModelError, RecipeError, States, TableStates, Tokens
 
 _ENOUGH = 100
@@ -71,28 +73,21 @@ class StaticTable(Encoder):
     def fingerprint(self) -> str:
         return digest(str(self), str(self.version), self.table.key)
 
-    def tokenize(self, items: Items) -> Tokens:
+    @property
+    def reader(self) -> TableReader:
+        """How it reads texts; needs the tokenizer alone."""
         if self.max_length is not None and self.max_length < 1:
             raise RecipeError(f"{self}: max_length is {self.max_length}; expected 1 or more, or None")
-        texts, units = _texts(items)
         table = self.table
-        if self.lowercase and not table.counts_unknown:
-            texts = [text.lower() for text in texts]
-        ids, bounds = table.flat(texts)
-        offsets = bounds[units]
-        lengths = np.diff(offsets)
-        cut = np.zeros(len(items), np.int64)
-        if self.max_length is not None and lengths.max(initial=0) > self.max_length:
-            place = np.arange(len(ids)) - np.repeat(offsets[:-1], lengths)
-            ids, bounds = _only(place < self.max_length, ids, bounds)
-            cut = np.maximum(lengths - self.max_length, 0)
-            offsets = bounds[units]
-        index = np.arange(len(ids))
-        if table.ignored is not None:
-            index, bounds = _only(ids != table.ignored, index, bounds)
-            if table.counts_unknown:
-                self._warn(len(ids) - len(index), len(ids))
-        return Tokens(ids, offsets, index, bounds, units, cut)
+        return TableReader(
+            table.flat, table.ignored, bool(self.lowercase) and not table.counts_unknown, self.max_length
+        )
+
+    def tokenize(self, items: Items) -> Tokens:
+        tokens = self.reader(items)
+        if self.table.counts_unknown:
+            self._warn(len(tokens.ids) - len(tokens.index), len(tokens.ids))
+        return tokens
 
     def states(self, tokens: Tokens, layers: tuple[int, ...]) -> States:
         if layers != (0,):
@@ -114,6 +109,40 @@ class StaticTable(Encoder):
             hint = "" if self.lowercase is None else "; lowercase=None tries both cases"
             known = f"{total - unknown:,} of {total:,} words"
             warnings.warn(f"{self} knows {known}; the others are left out{hint}", stacklevel=3)
+
+
+@dataclass(frozen=True)
+class TableReader:
+    """What decides the tokens of a text in a static table.
+
+    Attributes:
+        flat: the tokenizer.
+        ignored: id of the token that is never pooled; None when all are.
+        lowercase: lower-case the text first.
+        max_length: tokens of a text that are read; None reads all.
+    """
+
+    flat: FlatTokenizer
+    ignored: int | None = None
+    lowercase: bool = False
+    max_length: int | None = None
+
+    def __call__(self, items: Items) -> Tokens:
+        """Tokens of the items; they tell how much was cut."""
+        texts, units = _texts(items)
+        ids, bounds = self.flat([text.lower() for text in texts] if self.lowercase else texts)
+        offsets = bounds[units]
+        lengths = np.diff(offsets)
+        cut = np.zeros(len(items), np.int64)
+        if self.max_length is not None and lengths.max(initial=0) > self.max_length:
+            place = np.arange(len(ids)) - np.repeat(offsets[:-1], lengths)
+            ids, bounds = _only(place < self.max_length, ids, bounds)
+            cut = np.maximum(lengths - self.max_length, 0)
+            offsets = bounds[units]
+        index = np.arange(len(ids))
+        if self.ignored is not None:
+            index, bounds = _only(ids != self.ignored, index, bounds)
+        return Tokens(ids, offsets, index, bounds, units, cut)
 
 
 def _texts(items: Items) -> tuple[list[str], Ints]:

@@ -30,7 +30,8 @@ class Table:
 
     Attributes:
         vectors: ``[V, D]``.
-        flat: the tokenizer.
+        flat: the tokenizer, which remembers words.
+        tokenizer: what it was made from.
         ignored: id of the token that is never pooled; None when all are.
         counts_unknown: whether that token stands for a word of the language rather than for odd characters.
         key: of everything in it.
@@ -38,6 +39,7 @@ class Table:
 
     vectors: Floats
     flat: FlatTokenizer
+    tokenizer: Tokenizer | WordVocabulary
     ignored: int | None
     counts_unknown: bool
     key: str
@@ -79,7 +81,7 @@ def _load(name: str, tensor: str | None, lowercase: bool | None, stamp: tuple[tu
 def _words(file: Path, lowercase: bool | None) -> Table:
     words, vectors = word_table(file)
     vocabulary = WordVocabulary(words, lowercase)
-    return Table(vectors, vocabulary.flat(), vocabulary.unknown, True, sha256(file))
+    return Table(vectors, vocabulary.flat(), vocabulary, vocabulary.unknown, True, sha256(file))
 
 
 def _tokens(file: Path, tokenizer_file: Path, tensor: str | None) -> Table:
@@ -97,7 +99,7 @@ def _tokens(file: Path, tokenizer_file: Path, tensor: str | None) -> Table:
     # model2vec leaves unknown tokens out; wordllama and sentence-transformers pool every token.
     ignored = None if chosen.name == _EMBEDDING else _unknown(tokenizer)
     key = digest(sha256(file), sha256(tokenizer_file), chosen.name)
-    return Table(vectors, FlatTokenizer.of(tokenizer), ignored, False, key)
+    return Table(vectors, FlatTokenizer.of(tokenizer), tokenizer, ignored, False, key)
 
 
 def _tokenizer_beside(file: Path) -> Path:

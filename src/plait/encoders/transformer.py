@@ -11,8 +11,8 @@ from sklearn.base import clone
 from plait.bank import digest
 from plait.encoders.hosts import Host, host
 from plait.encoders.interventions import Change, intervene, scaled_queries
-from plait.encoders.templated import read_template
-from plait.encoders.windows import PlainTokenizer, Windows, common_prefix, text_spans, word_units
+from plait.encoders.reading import Reader
+from plait.encoders.windows import PlainTokenizer, Windows, common_prefix
 from plait.plan import batch_cost
 from plait.prompting.presets import presets, template
 from plait.prompting.template import Slot, Template
@@ -140,31 +140,17 @@ class Transformer(Encoder):
             )
         return self._tokenize(items, spans=True)
 
-    def _tokenize(self, items: Items, spans: bool) -> Tokens:
-        windows, template = self._windows, self._template
-        words = len(items) > 0 and not isinstance(items[0], str)
-        if template is not None and (words or template.prefix is None):
-            return self._in_template(items, template, windows.limit)
-        before = "" if template is None or template.prefix is None else template.prefix
-        texts = [f"{before}{item}" if isinstance(item, str) else " ".join(item) for item in items]
-        encodings = self._plain.encode(texts, offsets=words or spans)
-        cut = np.array([max(0, len(e.ids) - windows.limit) for e in encodings], np.int64)
-        if self.on_overflow == "chunk":
-            cut[:] = 0
-        self._refuse(cut, windows.limit)
-        rows = [windows.split(e.ids[: len(e.ids) - lost]) for e, lost in zip(encodings, cut, strict=True)]
-        offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-        ids = np.fromiter((i for row in rows for i in row), np.int32, int(offsets[-1]))
-        if words:
-            return Tokens(ids, offsets, *word_units(items, encodings, offsets[:-1], cut, windows), cut)  # type: ignore[arg-type]
-        where = text_spans(items, encodings, cut, windows, np.diff(offsets), len(before)) if spans else None  # type: ignore[arg-type]
-        return Tokens(ids, offsets, *windows.units(offsets, self._skipped), cut, where)
+    @property
+    def reader(self) -> Reader:
+        """How it reads texts; needs the tokenizer alone."""
+        return Reader(self._plain, self._windows, self._template, self._skipped, self.on_overflow == "chunk")
 
-    def _in_template(self, items: Items, template: Template, limit: int) -> Tokens:
-        if self.on_overflow == "chunk":
+    def _tokenize(self, items: Items, spans: bool) -> Tokens:
+        reader = self.reader
+        if reader.chunk and reader.in_slots(items):
             raise RecipeError(f"{self}: a prompt around the text cannot go with windows; give it no end, or none")
-        tokens = read_template(items, template, self._plain, limit, self._skipped)
-        self._refuse(tokens.cut, limit)
+        tokens = reader(items, spans)
+        self._refuse(tokens.cut, reader.windows.limit)
         return tokens
 
     def shared(self, tokens: Tokens) -> int:

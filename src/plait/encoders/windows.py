@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,15 @@ from plait.types import Ints, Tokens
 
 
 class PlainTokenizer:
-    """A tokenizer without truncation and padding, and the specials it puts around a text."""
+    """A tokenizer without truncation and padding, and the specials it puts around a text.
 
-    def __init__(self, tokenizer: Any) -> None:
-        self.backend = copy.deepcopy(tokenizer.backend_tokenizer)
+    Args:
+        backend: of the ``tokenizers`` library; it is copied.
+        specials: what the slots ``{eos}`` and ``{blank}`` of a prompt are to the model.
+    """
+
+    def __init__(self, backend: Any, specials: Mapping[str, str]) -> None:
+        self.backend = copy.deepcopy(backend)
         self.backend.no_truncation()
         self.backend.no_padding()
         bare = self.backend.encode("a", add_special_tokens=False).ids
@@ -24,19 +29,13 @@ class PlainTokenizer:
         start = next((i for i in range(len(full) - len(bare) + 1) if full[i : i + len(bare)] == bare), 0)
         self.prefix: list[int] = full[:start]
         self.suffix: list[int] = full[start + len(bare) :]
-        self.specials = {"eos": tokenizer.eos_token or tokenizer.sep_token or "", "blank": _unused(tokenizer)}
+        self.specials = dict(specials)
 
     def encode(self, texts: Sequence[str], offsets: bool) -> list[Any]:
         """The tokenizer's own encodings, with character offsets or (faster) without."""
         clean = [text if text.isascii() else text.encode("utf-8", "replace").decode() for text in texts]
         encode = self.backend.encode_batch if offsets else self.backend.encode_batch_fast
         return encode(clean, add_special_tokens=False)  # type: ignore[no-any-return]
-
-
-def _unused(tokenizer: Any) -> str:
-    """A token that stands for itself in any text and was never trained on: one kept free, else the padding token."""
-    added = [token.content for _, token in sorted(tokenizer.added_tokens_decoder.items())]
-    return next((token for token in added if "unused" in token), tokenizer.pad_token or "")
 
 
 @dataclass(frozen=True)

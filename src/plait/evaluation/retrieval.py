@@ -47,6 +47,16 @@ class Retrieval:
             ranking = self._search_codes(queries, codes, embedded.units, measure.depth)
         return Score.of(self.metric, "mean", reported(ranking, judgements.relevant, measure))
 
+    def ranked(self, embedded: Embedded, on: Part, depth: int) -> tuple[Ints, Floats]:
+        """``[Q, ≤ depth]`` documents of each query of ``on`` and their cosines, best first."""
+        queries, documents = unit_rows(_queries(embedded, _judgements(on))), unit_rows(embedded.documents)
+        numbers, scores = [], []
+        for rows in _slices(len(queries), len(documents)):
+            similarities = self._spread(queries[rows] @ documents.T, embedded.units)
+            numbers.append(top_k(similarities, depth))
+            scores.append(np.take_along_axis(similarities, numbers[-1], axis=1))
+        return np.concatenate(numbers), np.concatenate(scores)
+
     def additive(self, blocks: Sequence[Embedded], fit: Part | None, on: Part) -> Scorer:
         """Weighted sums of cached similarities."""
         judgements, measure = _judgements(on), Measure.parse(self.metric)
@@ -84,7 +94,7 @@ class Retrieval:
         if units is not None:
             return self._search_chunks(queries, codes, units, k)
         values = codes.values if self._plain(len(codes)) else codes.values[self.corpus]
-        found: Ints = search_codes(queries, values, quantiser(codes), min(k, len(values)))[0]
+        found: Ints = search_codes(queries, values, quantiser(codes), k, cosine=True)[0]
         return found
 
     def _search_chunks(self, queries: Floats, codes: Codes, units: Ints, k: int) -> Ints:
@@ -93,7 +103,7 @@ class Retrieval:
 
         found = []
         for rows in _slices(len(queries), len(codes)):
-            numbers, scores = search_codes(queries[rows], codes.values, quantiser(codes), len(codes))
+            numbers, scores = search_codes(queries[rows], codes.values, quantiser(codes), len(codes), cosine=True)
             similarities = np.empty_like(scores)
             np.put_along_axis(similarities, numbers, scores, axis=1)
             found.append(top_k(self._spread(similarities, units), k))

@@ -12,6 +12,9 @@ from plait.selection import formats
 from plait.selection.ablation import Effect
 from plait.selection.families import FAMILIES
 from plait.selection.markup import Html, cell, join, number, table, tag
+from plait.selection.words import FAMILY as WORDS
+
+ABOUT = FAMILIES | {WORDS: "a search by words (BM25) beside the vectors; without it is the winner"}
 
 
 def effects(found: Sequence[Effect], metric: str) -> Iterator[Html]:
@@ -33,7 +36,7 @@ def effects(found: Sequence[Effect], metric: str) -> Iterator[Html]:
 
 
 def _cells(effect: Effect) -> Iterator[Html]:
-    what = tag("span", FAMILIES[effect.family], class_="sub")
+    what = tag("span", ABOUT[effect.family], class_="sub")
     yield cell(join([tag("b", effect.family), what]), "first")
     if effect.alone is None or effect.gain is None:
         yield from [cell("", "num empty"), cell("", "num empty")]

@@ -12,22 +12,27 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from plait import plan
+from plait._lazy import need
 from plait.bank import Bank, digest, write_atomic
 from plait.data import read, split
 from plait.data.splits import Fold, Protocol
 from plait.data.tasks import Judgements, Kind, Task, join
 from plait.evaluation.evaluators import Evaluator, evaluator
+from plait.evaluation.retrieval import Retrieval
 from plait.evaluation.scores import Score
 from plait.evaluation.statistics import compare, interval, pool
 from plait.recipe import save
+from plait.retrieval.settings import Settings
 from plait.selection.ablation import Effect
 from plait.selection.costs import Timer, machine, peak_memory, versions, weight_bytes
 from plait.selection.result import Figure, FindResult
 from plait.selection.search import SHARES, Candidate, Limits, Say, Scoreboard, Search, Selection
 from plait.selection.space import Space, default_recipe, installed
+from plait.selection.words import Fold as WordFold
+from plait.selection.words import WordSearch
 from plait.selection.workbench import Bench, Slice, Vault, named_rows
 from plait.step import Chain
-from plait.types import DataError, Items, RecipeError
+from plait.types import DataError, Items, MissingExtra, RecipeError
 
 
 @dataclass(frozen=True)
@@ -123,10 +128,21 @@ def find(  # noqa: PLR0913 - the command line has these options
     selections = [run.select(fold, f"fold {number} of {len(folds)}") for number, fold in enumerate(folds, start=1)]
     tested = run.test(selections)
     final = run.select(run.whole, "all data") if run.protocol.nested else selections[0]
-    result = run.result(final, tested, time.monotonic() - started)
+    words = run.words(selections, final, tested, listener.note)
+    result = run.result(final, tested, words, time.monotonic() - started)
     save(run.bench(run.whole, "test").fitted(final.winner.recipe), folder / "model", result.card())
+    if words is not None:
+        words.settings.write(folder / "model")
     result.write(folder)
     return result
+
+
+@dataclass(frozen=True)
+class _Words:
+    """What a search by words brings, and how an index is to use it."""
+
+    effect: Effect
+    settings: Settings
 
 
 @dataclass
@@ -140,6 +156,7 @@ class _Run:
     protocol: Protocol
     seed: int
     _shared: Bench | None = None
+    _last: tuple[tuple[int, str, float], Bench] | None = None
 
     def __post_init__(self) -> None:
         self.whole = _whole(self.protocol)
@@ -149,7 +166,10 @@ class _Run:
         part = fold.dev if on == "dev" else fold.test
         whole = self.whole.dev
         if not (self.protocol.nested and isinstance(part, Judgements) and isinstance(whole, Judgements)):
-            return Bench(self.vault, fold, on, self.evaluator, share, self.seed)
+            key = id(fold), on, share
+            if self._last is None or self._last[0] != key:  # what it fitted is asked for again
+                self._last = key, Bench(self.vault, fold, on, self.evaluator, share, self.seed)
+            return self._last[1]
         if self._shared is None:
             self._shared = Bench(self.vault, self.whole, "dev", self.evaluator)
         place = {query: number for number, query in enumerate(whole.queries.tolist())}
@@ -181,7 +201,32 @@ class _Run:
         folds = len(self.protocol.folds)
         return {name: pool(mine) for name, mine in scores.items() if len(mine) == folds}
 
-    def result(self, final: Selection, tested: Mapping[str, Score], seconds: float) -> FindResult:
+    def words(
+        self,
+        selections: Sequence[Selection],
+        final: Selection,
+        tested: Mapping[str, Score],
+        note: Callable[[str], None],
+    ) -> _Words | None:
+        """A search by words beside the winner: its weight chosen on dev, its gain measured on test."""
+        if not isinstance(self.evaluator, Retrieval) or final.picks is None or "plain" not in tested:
+            return None
+        try:
+            need("bm25s", "retrieval")
+        except MissingExtra as error:
+            note(f"a search by words was not tried: {error}")
+            return None
+        search = WordSearch(self.vault.task, self.evaluator)
+        folds = [
+            WordFold(self.bench(fold, "dev"), self.bench(fold, "test"), (chosen.winner.recipe, chosen.picks.plain))
+            for fold, chosen in zip(self.protocol.folds, selections, strict=True)
+            if chosen.picks is not None
+        ]
+        effect = search.effect(folds, tested["best"], tested["plain"], self.seed)
+        weights = search.tune(self.bench(self.whole, "dev"), final.winner.recipe).weights
+        return _Words(effect, Settings(words=weights[1]))
+
+    def result(self, final: Selection, tested: Mapping[str, Score], words: _Words | None, seconds: float) -> FindResult:
         """Put the figures together."""
         by_text = {candidate.text: candidate for candidate in final.candidates}
 
@@ -208,7 +253,8 @@ class _Run:
             best=figure("best", final.winner),
             best_single=figure("best_single", final.best_single),
             defaults={name: figure(name, by_text[str(recipe)]) for name, recipe in self.defaults.items()},
-            effects=self._effects(final, tested),
+            effects=[*self._effects(final, tested), *([] if words is None else [words.effect])],
+            words=None if words is None else words.settings.words,
             passes=self.vault.passes,
             memory=peak_memory(),
             machine=machine(),

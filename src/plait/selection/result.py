@@ -85,6 +85,7 @@ class FindResult:
         memory: the most memory the process held, in bytes.
         machine: what it ran on.
         versions: of the packages that took part.
+        words: what a search by words weighs beside the winner, by dev; None where it was not tried.
     """
 
     task: Task
@@ -102,6 +103,7 @@ class FindResult:
     memory: int
     machine: Mapping[str, str]
     versions: Mapping[str, str]
+    words: float | None = None
 
     @property
     def nested(self) -> bool:
@@ -161,6 +163,7 @@ class FindResult:
                 for name, search in self.selection.searches.items()
             },
             "families": [effect.as_dict() for effect in self.effects],
+            "words": self.words,
             "parts": self.selection.parts,
             "inclusion": self.inclusion(),
             "seed": self.seed,
@@ -185,7 +188,7 @@ class FindResult:
             "ms a text": f"{self.best.milliseconds:.2f} on {self.machine.get('processor', 'this machine')}",
             "weights": f"{self.best.weight_bytes / 1e6:.0f} MB",
             "seed": self.seed,
-        }
+        } | ({} if self.words is None else {"weight of words in a search": f"{self.words:g}"})
 
     def write(self, folder: Path) -> None:
         """Write ``results.parquet``, ``recipe.txt``, ``report.html`` and, last, ``run.json``."""

@@ -141,8 +141,10 @@ class Bench:
 
     def _weave(self, recipe: Composite) -> Embedded:
         if isinstance(recipe, Chain) and len(recipe.steps) > recipe.head:
-            before, step = self._woven(Chain(recipe.steps[:-1])), clone(recipe.steps[-1])
-            self._steps[str(recipe)] = self._teach(step, before, recipe.layers)
+            before, text = self._woven(Chain(recipe.steps[:-1])), str(recipe)
+            if text not in self._steps:  # vectors are forgotten when memory is short; to train twice would cost minutes
+                self._steps[text] = self._teach(clone(recipe.steps[-1]), before, recipe.layers)
+            step = self._steps[text]
             queries = None if before.queries is None else step.transform(before.queries)
             return Embedded(step.transform(before.documents), queries, before.units)
         if isinstance(recipe, Chain) and not isinstance(recipe.steps[0], Composite):

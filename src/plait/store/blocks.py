@@ -132,8 +132,8 @@ def float_part(recipe: Composite) -> Composite:
     return recipe if recipe.quantiser is None else Chain(recipe.children()[:-1])
 
 
-def encode_query(recipe: Composite, query: str) -> NDArray[np.float32]:
-    """``[1, D]`` floats of a query."""
-    out = float_part(recipe).encode([query], "query")
+def encode_queries(recipe: Composite, queries: Sequence[str]) -> NDArray[np.float32]:
+    """``[Q, D]`` floats of queries, in one pass."""
+    out = float_part(recipe).encode(list(queries), "query")
     assert not isinstance(out, Codes)
     return out.values

@@ -5,25 +5,23 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from plait.bank import write_atomic
 from plait.step import Composite
 from plait.store.blocks import Layout, Told, batched, block_size, encode_block
 from plait.store.packed_recipe import pack
 from plait.store.shards import Counts, Shards, matrix, need_space, read_shard
+from plait.store.vector_file import vector_writer
 from plait.types import DataError, RecipeError
 
 SUFFIXES = (".parquet", ".npy")
-NUMBERS = "vector.list.element"
-"""What Parquet calls the numbers in a column of vectors."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +57,7 @@ def embed(
     block: int | None = None,
     resume: bool = False,
     told: Told = lambda texts, tokens: None,
+    facts: Mapping[str, object] | None = None,
 ) -> Embedding:
     """Encode texts of any number into a file.
 
@@ -73,6 +72,7 @@ def embed(
         block: texts that are encoded at once; None takes 8,192 for static tables and 1,024 for transformers.
         resume: use the blocks that a stopped run left.
         told: how it goes on.
+        facts: what else to keep in the file's metadata.
 
     Raises:
         DataError: if there is no text, or the file cannot be written.
@@ -101,7 +101,8 @@ def embed(
     paths, counts, reused = _blocks(recipe, texts, role, size, shards, told)
     rows, tokens = sum(count.rows for count in counts), sum(count.tokens for count in counts)
     cut_texts, cut_tokens = sum(count.cut_texts for count in counts), sum(count.cut_tokens for count in counts)
-    facts = {
+    about = {
+        **(facts or {}),
         **settings,
         "rows": rows,
         "dtype": layout.dtype,
@@ -113,10 +114,10 @@ def embed(
     need_space(shards.folder, sum(path.stat().st_size for path in paths))
     if out.suffix == ".npy":
         _join_npy(paths, rows, layout, shards.folder / "whole.npy")
-        write_atomic(out.with_suffix(".json"), json.dumps(facts, indent=1, ensure_ascii=False).encode())
+        write_atomic(out.with_suffix(".json"), json.dumps(about, indent=1, ensure_ascii=False).encode())
         os.replace(shards.folder / "whole.npy", out)
     else:
-        _join_parquet(paths, shards.schema, facts, pack(recipe), shards.folder / "whole.parquet")
+        _join_parquet(paths, layout, about, pack(recipe), shards.folder / "whole.parquet")
         os.replace(shards.folder / "whole.parquet", out)
     shutil.rmtree(shards.folder)
     return Embedding(out, rows, layout, tokens, cut_texts, cut_tokens, reused, fingerprint)
@@ -154,16 +155,12 @@ def _storable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def _join_parquet(paths: Sequence[Path], schema: pa.Schema, facts: dict[str, object], model: str, where: Path) -> None:
+def _join_parquet(paths: Sequence[Path], layout: Layout, facts: dict[str, object], model: str, where: Path) -> None:
     """One row group a block."""
-    schema = schema.with_metadata({"plait": json.dumps(facts, ensure_ascii=False), "plait.recipe": model})
-    compression = {"text": "zstd", "row": "zstd", NUMBERS: "none"}
-    # Parquet knows no bytes: without a dictionary of its 256 values a code's number takes four.
-    dictionary = [] if schema.field("vector").type.value_type == pa.float32() else [NUMBERS]
-    with pq.ParquetWriter(where, schema, compression=compression, use_dictionary=dictionary) as writer:
+    with vector_writer(where, layout, facts, model) as writer:
         for path in paths:
             batch, _ = read_shard(path)
-            writer.write_table(pa.Table.from_batches([batch]).cast(schema), row_group_size=len(batch))
+            writer.write_table(pa.Table.from_batches([batch]).cast(writer.schema), row_group_size=len(batch))
 
 
 def _join_npy(paths: Sequence[Path], rows: int, layout: Layout, where: Path) -> None:

@@ -1,14 +1,15 @@
-"""The best few vectors for a query, exactly, and the refusal of a query from another recipe."""
+"""The best few vectors for queries, exactly, and the refusal of a query from another recipe."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plait.compression.binary import Binary
+from plait.compression.brute_force import best_of, nearest_vectors
 from plait.compression.search import search_codes
 from plait.roles import Quantiser
 from plait.step import Composite, unit_rows
@@ -33,56 +34,54 @@ class Hit:
     metadata: Mapping[str, object] = field(default_factory=dict)
 
 
-def top(query: Floats, blocks: Iterable[Floats], k: int) -> tuple[Ints, Floats]:
-    """The k rows with the largest cosine, over blocks of any size; of equal scores the lower number comes first.
+def top(queries: Floats, blocks: Iterable[tuple[Ints, Floats]], k: int, unit: bool = False) -> tuple[Ints, Floats]:
+    """The k rows with the largest cosines, over blocks of any size; of equal scores the lower number comes first.
 
     Args:
-        query: ``[1, D]``.
-        blocks: ``[N, D]`` arrays, one after the other.
+        queries: ``[Q, D]``.
+        blocks: ``[N]`` numbers and ``[N, D]`` vectors, part by part; no number comes twice.
         k: how many.
+        unit: whether the vectors have length one already.
 
     Returns:
-        ``[≤ k]`` row numbers and scores, best first.
+        ``[Q, ≤ k]`` numbers and scores, best first.
 
     Example:
-        >>> numbers, scores = top(np.ones((1, 2), np.float32), [np.eye(2, dtype=np.float32) * 5], k=1)
+        >>> numbers, scores = top(np.ones((1, 2), np.float32), [(np.array([7, 3]), np.eye(2, dtype=np.float32))], k=1)
         >>> numbers.tolist()
-        [0]
+        [[3]]
     """
     if k < 1:
         raise RecipeError(f"k is {k}; expected how many results to return, 1 or more")
-    direction = unit_rows(query)[0].astype(np.float64)
-    numbers, scores, start = np.zeros(0, np.int64), np.zeros(0), 0
-    for block in blocks:
-        mine = np.einsum("ij,j->i", unit_rows(block), direction)
-        scores = np.concatenate([scores, mine])
-        numbers = np.concatenate([numbers, np.arange(start, start + len(block))])
-        best = np.lexsort((numbers, -scores))[:k]
-        numbers, scores, start = numbers[best], scores[best], start + len(block)
-    return numbers, scores.astype(np.float32)
+    found, best = np.zeros((len(queries), 0), np.int64), np.zeros((len(queries), 0), np.float32)
+    directions = unit_rows(queries)
+    for numbers, block in map(_rising, blocks):
+        places, scores = nearest_vectors(directions, block, k, cosine=not unit)
+        found, best = best_of(np.hstack([found, numbers[places]]), np.hstack([best, scores]), k)
+    return found, best
 
 
-def top_codes(
-    query: Floats, blocks: Iterable[NDArray[np.generic]], quantiser: Quantiser, k: int
-) -> tuple[Ints, Floats]:
-    """The k codes nearest to a float query, by the cosine with what they decode to: what an evaluation ranks by, too.
+def _rising(block: tuple[Ints, Floats]) -> tuple[Ints, Floats]:
+    """The block in the order of its numbers: of equal scores a search gives the row that stands first."""
+    order = np.argsort(block[0])
+    return block if (np.diff(order) == 1).all() else (block[0][order], block[1][order])
 
-    Binary codes go by their Hamming distance first, as `plait.compression.search.search_codes` says.
+
+def top_codes(queries: Floats, numbers: Ints, codes: NDArray[Any], quantiser: Quantiser, k: int) -> tuple[Ints, Floats]:
+    """The k codes nearest to float queries, by their quantiser's own search: what an evaluation ranks by, too.
 
     Args:
-        query: ``[1, D]``.
-        blocks: ``[N, B]`` arrays, one after the other.
+        queries: ``[Q, D]``.
+        numbers: ``[N]``, rising.
+        codes: ``[N, B]``.
         quantiser: the fitted step that made them.
         k: how many.
+
+    Returns:
+        As `top`.
     """
-    if not isinstance(quantiser, Binary):
-        return top(query, map(quantiser.inverse_transform, blocks), k)
-    codes = np.concatenate(list(blocks)).view(np.uint8)
-    numbers, scores = search_codes(query, codes, quantiser, k)
-    length = np.linalg.norm(query) * np.sqrt(query.shape[1])
-    if quantiser.rescore and length:
-        scores = scores / np.float32(length)
-    return numbers[0], scores[0]
+    places, scores = search_codes(queries, codes, quantiser, k, cosine=True)
+    return numbers[places], scores
 
 
 def check_same(where: object, text: str, fingerprint: str, recipe: Composite) -> None:

@@ -62,13 +62,6 @@ class Shards:
         except OSError as error:
             raise DataError(f"cannot write {folder}: {error.strerror or error}; choose another output") from error
 
-    @property
-    def schema(self) -> pa.Schema:
-        """Columns of a block."""
-        item = pa.from_numpy_dtype(np.dtype(self.layout.dtype))
-        vector = pa.list_(pa.field("item", item, nullable=False), self.layout.width)
-        return pa.schema([("row", pa.int64()), ("text", pa.string()), ("vector", vector)])
-
     def path(self, number: int, texts: Sequence[str]) -> Path:
         """Where the block of these texts lies, if it is done."""
         return self.folder / f"{number:06}-{digest(*texts)}.arrow"
@@ -82,7 +75,7 @@ class Shards:
             fixed_lists(block.values),
         ]
         counts = Counts(len(texts), block.tokens, block.cut_texts, block.cut_tokens)
-        schema = self.schema.with_metadata({"counts": json.dumps(asdict(counts))})
+        schema = vector_schema(self.layout).with_metadata({"counts": json.dumps(asdict(counts))})
         part = path.with_suffix(".part")
         try:
             with part.open("wb") as sink:
@@ -93,6 +86,13 @@ class Shards:
             os.replace(part, path)
         except OSError as error:
             raise DataError(f"cannot write {part}: {error.strerror or error}; finished blocks are kept") from error
+
+
+def vector_schema(layout: Layout) -> pa.Schema:
+    """Columns of vectors beside their texts."""
+    item = pa.from_numpy_dtype(np.dtype(layout.dtype))
+    vector = pa.list_(pa.field("item", item, nullable=False), layout.width)
+    return pa.schema([("row", pa.int64()), ("text", pa.string()), ("vector", vector)])
 
 
 def read_shard(path: Path) -> tuple[pa.RecordBatch, Counts]:

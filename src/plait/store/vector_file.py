@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from plait.step import Composite
-from plait.store.blocks import Layout, encode_query
+from plait.store.blocks import Layout, encode_queries
 from plait.store.packed_recipe import unpack
 from plait.store.ranking import Hit, check_same, top, top_codes
-from plait.store.shards import matrix
+from plait.store.shards import matrix, vector_schema
 from plait.types import DataError, Floats, Ints
+
+NUMBERS = "vector.list.element"
+"""What Parquet calls the numbers in a column of vectors."""
 
 
 class VectorFile:
@@ -82,23 +86,59 @@ class VectorFile:
             recipe = self.load()
         else:
             check_same(self.path, self.recipe, self.fingerprint, recipe)
-        numbers, scores = self._best(encode_query(recipe, query), recipe, k)
-        texts = self._texts(numbers)
-        return [Hit(str(n), texts[n], float(s)) for n, s in zip(numbers.tolist(), scores, strict=True)]
+        numbers, scores = self._best(encode_queries(recipe, [query]), recipe, k)
+        found = self._rows(numbers[0])
+        return [
+            Hit(found[n].get("id", str(n)), found[n]["text"], score, json.loads(found[n].get("metadata", "{}")))
+            for n, score in zip(numbers[0].tolist(), scores[0].tolist(), strict=True)
+        ]
 
-    def _best(self, query: Floats, recipe: Composite, k: int) -> tuple[Ints, Floats]:
+    def _best(self, queries: Floats, recipe: Composite, k: int) -> tuple[Ints, Floats]:
         if recipe.quantiser is None:
-            return top(query, self.blocks(), k)
-        return top_codes(query, self.blocks(), recipe.quantiser, k)
+            starts = accumulate(self._sizes, initial=0)
+            numbered = (
+                (np.arange(start, start + len(block)), block)
+                for start, block in zip(starts, self.blocks(), strict=False)
+            )
+            return top(queries, numbered, k)
+        codes = np.concatenate(list(self.blocks()))
+        return top_codes(queries, np.arange(len(codes)), codes, recipe.quantiser, k)
 
-    def _texts(self, numbers: Ints) -> dict[int, str]:
-        """Texts of some rows; only the row groups that hold them are read."""
-        sizes = [self._file.metadata.row_group(group).num_rows for group in range(self._file.num_row_groups)]
-        ends = np.cumsum(sizes)
+    @property
+    def _sizes(self) -> list[int]:
+        """Rows of each row group."""
+        groups = range(self._file.num_row_groups)
+        return [self._file.metadata.row_group(group).num_rows for group in groups]
+
+    def _rows(self, numbers: Ints) -> dict[int, dict[str, str]]:
+        """Texts of some rows, and ids and metadata where there are any; only row groups that hold them are read."""
+        ends = np.cumsum(self._sizes)
+        columns = [name for name in ("id", "text", "metadata") if name in self._file.schema_arrow.names]
         groups = np.searchsorted(ends, numbers, side="right")
-        found: dict[int, str] = {}
+        found: dict[int, dict[str, str]] = {}
         for group in np.unique(groups).tolist():
-            column = self._file.read_row_group(group, ["text"]).column("text")
-            start = int(ends[group]) - sizes[group]
-            found |= {number: column[number - start].as_py() for number in numbers[groups == group].tolist()}
+            mine = numbers[groups == group]
+            table = self._file.read_row_group(group, columns).take(mine - (ends[group] - self._sizes[group]))
+            found |= dict(zip(mine.tolist(), table.to_pylist(), strict=True))
         return found
+
+
+def vector_writer(
+    where: Path, layout: Layout, facts: Mapping[str, object], model: str, texts: Sequence[str] = ()
+) -> pq.ParquetWriter:
+    """Begin a file of vectors.
+
+    Args:
+        where: the file.
+        layout: of a vector.
+        facts: about the vectors: recipe, fingerprint, rows, dtype and width at least.
+        model: the packed recipe.
+        texts: columns of text beyond row, text and vector.
+    """
+    schema = vector_schema(layout)
+    for name in texts:
+        schema = schema.append(pa.field(name, pa.string()))
+    schema = schema.with_metadata({"plait": json.dumps(facts, ensure_ascii=False), "plait.recipe": model})
+    compression = {name: "zstd" for name in ("row", "text", *texts)} | {NUMBERS: "none"}
+    # Parquet knows no bytes: without a dictionary of its 256 values a code's number takes four.
+    return pq.ParquetWriter(where, schema, compression=compression, use_dictionary=[NUMBERS] if layout.is_codes else [])

@@ -32,6 +32,7 @@ class WordVocabulary:
     """
 
     def __init__(self, words: Sequence[str], lowercase: bool | None = None) -> None:
+        self.words = words
         self.lowercase = lowercase
         self.unknown = len(words)
         self._ids = {word: number for number, word in reversed(list(enumerate(words)))}

@@ -18,6 +18,8 @@ class InfoNCE(nn.Module):
         symmetric: also find each positive's query, and average the two.
         in_batch: whether the other positives of the batch are negatives; off where they are often right as well,
             as with the classes of a classification.
+        hardest: of the negatives that all queries share, only that many are counted, those most similar to a query;
+            None counts all.
 
     Raises:
         ValueError: if ``in_batch`` is off and there is no hard negative to tell the positive from.
@@ -31,14 +33,24 @@ class InfoNCE(nn.Module):
     """
 
     def __init__(
-        self, temperature: float = 0.05, learned: bool = False, symmetric: bool = False, in_batch: bool = True
+        self,
+        temperature: float = 0.05,
+        learned: bool = False,
+        symmetric: bool = False,
+        in_batch: bool = True,
+        hardest: int | None = None,
     ) -> None:
         super().__init__()
-        self.symmetric, self.in_batch = symmetric, in_batch
+        self.symmetric, self.in_batch, self.hardest = symmetric, in_batch, hardest
         self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)), requires_grad=learned)
 
     def forward(
-        self, queries: Tensor, positives: Tensor, negatives: Tensor | None = None, same: Tensor | None = None
+        self,
+        queries: Tensor,
+        positives: Tensor,
+        negatives: Tensor | None = None,
+        same: Tensor | None = None,
+        shared: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         """The mean loss.
 
@@ -47,8 +59,10 @@ class InfoNCE(nn.Module):
             positives: ``(batch, dim)``, row by row the queries' own.
             negatives: ``(batch, hard, dim)`` hard negatives of each query.
             same: ``(batch, batch)``, True where another row's positive is right as well and must not be pushed away.
+            shared: ``(pool, dim)`` negatives of all queries, such as a queue of earlier positives, and
+                ``(batch, pool)``, True where one of them is right for a query.
         """
-        if negatives is None and not self.in_batch:
+        if negatives is None and shared is None and not self.in_batch:
             raise ValueError("without in-batch negatives each query needs hard negatives: give some, or in_batch=True")
         queries, positives = F.normalize(queries, dim=-1), F.normalize(positives, dim=-1)
         scale = torch.exp(-self.log_temperature)
@@ -63,5 +77,13 @@ class InfoNCE(nn.Module):
         if negatives is not None:
             hard = scale * torch.einsum("bd,bhd->bh", queries, F.normalize(negatives, dim=-1))
             logits = torch.cat([logits, hard], dim=1)
+        if shared is not None:
+            logits = torch.cat([logits, scale * self._shared(queries, *shared)], dim=1)
         forward = F.cross_entropy(logits, target)
         return forward if backward is None else (forward + backward) / 2
+
+    def _shared(self, queries: Tensor, pool: Tensor, right: Tensor) -> Tensor:
+        cosines = (queries @ F.normalize(pool, dim=-1).T).masked_fill(right, -torch.inf)
+        if self.hardest is None or self.hardest >= len(pool):
+            return cosines
+        return cosines.topk(self.hardest, dim=1).values

@@ -1,0 +1,67 @@
+"""How an index is made and searched, as it is kept beside it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from plait.bank import write_atomic
+from plait.retrieval.chunking import Passages
+from plait.retrieval.rank_fusion import NORMS
+from plait.types import DataError, RecipeError
+
+FILE = "retrieval.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an index is made and searched.
+
+    Args:
+        cut: how documents are cut before they are encoded (see `Passages`); "" leaves them whole.
+        context: what stands in front of a passage.
+        words: what the score by words weighs beside that by meaning, 0 to 1; 0 makes no index of words.
+        norm: how the two are brought to one scale (see `fuse`).
+        depth: how many each of the two searches finds.
+        rescore: a cross-encoder that looks at the best again; "" is none.
+        rescored: how many it looks at.
+
+    Raises:
+        RecipeError: if a setting is out of range.
+    """
+
+    cut: str = ""
+    context: str = ""
+    words: float = 0.3
+    norm: str = "minmax"
+    depth: int = 100
+    rescore: str = ""
+    rescored: int = 50
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.words <= 1:
+            raise RecipeError(f"words is {self.words}; expected what the score by words weighs, 0 to 1")
+        if self.norm not in NORMS or self.depth < 1 or self.rescored < 1:
+            raise RecipeError(f"{self}: norm is one of {', '.join(NORMS)}, depth and rescored are 1 or more")
+        if self.cut:
+            Passages(self.cut, self.context)
+
+    @classmethod
+    def read(cls, folder: Path) -> Settings | None:
+        """What `write` left in a folder; None if nothing did.
+
+        Raises:
+            DataError: if it is damaged.
+        """
+        file = folder / FILE
+        if not file.exists():
+            return None
+        try:
+            return cls(**json.loads(file.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise DataError(f"{file} is damaged ({error}); write it anew or index again") from error
+
+    def write(self, folder: Path) -> None:
+        """Keep them in the folder of an index or of a recipe."""
+        write_atomic(folder / FILE, (json.dumps(asdict(self), indent=1) + "\n").encode())

@@ -1,0 +1,140 @@
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plait.compression import brute_force
+from plait.compression.brute_force import nearest_vectors, rescored
+from plait.compression.hamming import nearest
+from plait.types import DataError, RecipeError
+
+PATHS = ("faiss", "numpy")
+"""Both ways through a search: with the library, and where it is not installed."""
+
+
+def draw(rows: int, width: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(rows, width)).astype(np.float32)
+
+
+def choose(path: str, patch: pytest.MonkeyPatch) -> None:
+    if path == "faiss":
+        pytest.importorskip("faiss")
+        assert brute_force.library() is not None
+    else:
+        patch.setitem(sys.modules, "faiss", None)
+        assert brute_force.library() is None
+
+
+def sorted_whole(queries: np.ndarray, vectors: np.ndarray, k: int, cosine: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Every score in float64, rounded as the search rounds it, and a stable sort."""
+    q, v = queries.astype(np.float64), vectors.astype(np.float64)
+    if cosine:
+        q = q / np.linalg.norm(q, axis=1, keepdims=True)
+        lengths = np.linalg.norm(v, axis=1, keepdims=True)
+        v = v / np.where(lengths > 0, lengths, 1)
+    scores = (q @ v.T).astype(np.float32)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return order, np.take_along_axis(scores, order, axis=1)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("cosine", [True, False])
+@pytest.mark.parametrize("rows", [5, 90, 700])
+def test_equals_a_whole_sort(path: str, cosine: bool, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    choose(path, monkeypatch)
+    monkeypatch.setattr(brute_force, "BLOCK", 64)
+    monkeypatch.setattr(brute_force, "VIEWED", 200)
+    monkeypatch.setattr(brute_force, "QUERIES", 5)
+    vectors = draw(rows, 32, 0) * np.linspace(0.1, 5, rows, dtype=np.float32)[:, None]
+    vectors[rows // 2] = 0
+    queries = draw(17, 32, 1)
+    numbers, scores = nearest_vectors(queries, vectors, 10, cosine)
+    expected, values = sorted_whole(queries, vectors, 10, cosine)
+    np.testing.assert_array_equal(numbers, expected)
+    np.testing.assert_allclose(scores, values, rtol=1e-5, atol=1e-6)
+    assert scores.dtype == np.float32
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    copies=st.lists(st.integers(0, 5), min_size=1, max_size=90),
+    k=st.integers(1, 12),
+    queries=st.integers(1, 4),
+    seed=st.integers(0, 50),
+)
+def test_both_paths_agree_and_settle_ties_by_number(copies: list[int], k: int, queries: int, seed: int) -> None:
+    vectors, asked = draw(6, 16, seed)[copies], draw(queries, 16, seed + 1000)
+    found = []
+    for path in PATHS:
+        with pytest.MonkeyPatch.context() as patch:
+            choose(path, patch)
+            patch.setattr(brute_force, "VIEWED", 40)
+            found.append(nearest_vectors(asked, vectors, k, cosine=False))
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    np.testing.assert_array_equal(found[0][1], found[1][1])
+    for row, values in zip(*(part.tolist() for part in found[0]), strict=True):
+        assert list(zip((-value for value in values), row, strict=True)) == sorted(
+            zip((-value for value in values), row, strict=True)
+        )
+        for place, number in enumerate(row):
+            assert {n for n in range(number) if copies[n] == copies[number]} <= set(row[:place])
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_order_does_not_hang_on_rounding(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Far more rows than faiss is asked for lie within float32's rounding of each other."""
+    choose(path, monkeypatch)
+    base = np.full(64, 0.125, np.float64)
+    vectors = (base + 1e-7 * np.random.default_rng(0).normal(size=(200, 64))).astype(np.float32)
+    numbers, _ = nearest_vectors(base[None], vectors, 5, cosine=False)
+    np.testing.assert_array_equal(numbers, sorted_whole(base[None], vectors, 5, False)[0])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    codes=st.integers(1, 80), width=st.integers(1, 17), k=st.integers(1, 20), seed=st.integers(0, 99), few=st.booleans()
+)
+def test_hamming_paths_agree(codes: int, width: int, k: int, seed: int, few: bool) -> None:
+    random = np.random.default_rng(seed)
+    rows = random.integers(0, 2 if few else 256, (codes, width), dtype=np.uint8)
+    asked, k = random.integers(0, 2 if few else 256, (3, width), dtype=np.uint8), min(k, codes)
+    distance = np.bitwise_count(asked[:, None] ^ rows).sum(axis=2, dtype=np.int64)
+    expected = np.argsort(distance, axis=1, kind="stable")[:, :k]
+    for path in PATHS:
+        with pytest.MonkeyPatch.context() as patch:
+            choose(path, patch)
+            numbers, found = nearest(asked, rows, k)
+        np.testing.assert_array_equal(numbers, expected)
+        np.testing.assert_array_equal(found, np.take_along_axis(distance, expected, axis=1))
+
+
+def test_rescoring_reads_only_what_was_found(tmp_path: pytest.TempPathFactory) -> None:
+    vectors, queries = draw(50, 8, 0), draw(4, 8, 1)
+    spoilt = vectors.copy()
+    found = np.array([[1, 7, 3, 9], [0, 2, 4, 6], [11, 10, 9, 8], [49, 48, 5, 3]])
+    spoilt[np.setdiff1d(np.arange(50), found)] = np.nan
+    np.save(f"{tmp_path}/v.npy", spoilt)
+    numbers, scores = rescored(queries, found, np.load(f"{tmp_path}/v.npy", mmap_mode="r"), 2)
+    for row, best, values, query in zip(found, numbers, scores, queries, strict=True):
+        cosines = vectors[row] @ query / np.linalg.norm(vectors[row], axis=1) / np.linalg.norm(query)
+        np.testing.assert_array_equal(best, row[np.argsort(-cosines)[:2]])
+        np.testing.assert_allclose(values, np.sort(cosines)[::-1][:2], rtol=1e-5)
+
+
+def test_threshold_of_faiss_is_put_back() -> None:
+    faiss = pytest.importorskip("faiss")
+    before = faiss.cvar.distance_compute_blas_threshold
+    nearest_vectors(draw(3, 8, 0), draw(60, 8, 1), 2)
+    assert faiss.cvar.distance_compute_blas_threshold == before != 1
+
+
+def test_faults() -> None:
+    vectors = draw(5, 4, 0)
+    with pytest.raises(RecipeError, match="k is 0"):
+        nearest_vectors(vectors, vectors, 0)
+    with pytest.raises(DataError, match=r"\(5, 3\)"):
+        nearest_vectors(vectors[:, :3], vectors, 1)
+    with pytest.raises(DataError, match="NaN"):
+        nearest_vectors(np.full((1, 4), np.nan), vectors, 1)
