@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -135,3 +136,110 @@ def test_what_is_wrong_is_told(recipe: Composite, tmp_path: Path) -> None:
     (tmp_path / "i" / "retrieval.json").write_text("{")
     with pytest.raises(DataError, match="is damaged"):
         Index.open(tmp_path / "i")
+
+
+@pytest.mark.parametrize("cut", ["", "sentences:1"])
+def test_numbers_are_not_given_twice(recipe: Composite, tmp_path: Path, cut: str) -> None:
+    texts = [record.text for record in DOCUMENTS]
+    index = Index.create(tmp_path / "i", recipe, texts[:3], Settings(cut=cut, words=0))
+    index.delete(["0"])
+    index.add(texts[:1])
+    index.add(texts[3:])
+    names = [name.partition("#")[0] for name in index.table.ids()]
+    assert len(set(names)) == 4
+    assert {"1", "2"} < set(names)
+
+
+def test_documents_are_read_as_a_stream(recipe: Composite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from plait.store import table
+
+    monkeypatch.setattr(table, "WRITE", 100)
+    monkeypatch.setattr(table, "block_size", lambda recipe: 50)
+    for cut in ("", "sentences:1"):
+        index = Index.create(tmp_path / "i", recipe, DOCUMENTS[:1], Settings(cut=cut, words=0), overwrite=True)
+        stored: list[int] = []
+
+        def many(index: Index = index, stored: list[int] = stored) -> Iterator[str]:
+            for number in range(400):
+                stored.append(len(index.table))
+                yield f"text number {number}"
+
+        index.add(many())
+        assert stored[-1] > 100  # the first were written before the last were read
+
+
+def test_a_stopped_upsert_loses_no_document(recipe: Composite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = Index.create(tmp_path / "i", recipe, DOCUMENTS, Settings(cut="sentences:1", words=0))
+
+    def killed(self: Table, ids: object) -> int:
+        raise KeyboardInterrupt
+
+    shorter = Record("Cats bark now.", "cats")
+    with monkeypatch.context() as patch:
+        patch.setattr(Table, "delete", killed)
+        with pytest.raises(KeyboardInterrupt):
+            index.upsert([shorter])
+    documents = {name.partition("#")[0] for name in Index.open(tmp_path / "i").table.ids()}
+    assert documents == {"cats", "dogs", "bank", "enzyme"}
+    index.upsert([shorter])
+    assert sorted(name for name in index.table.ids() if name.startswith("cats")) == ["cats#0"]
+
+
+def test_an_upsert_keeps_the_last_of_one_id(recipe: Composite, tmp_path: Path) -> None:
+    index = Index.create(tmp_path / "i", recipe, DOCUMENTS, Settings(cut="sentences:1", words=1.0))
+    index.upsert([Record("One. Two. Three.", "cats"), Record("Submarines dive.", "cats")])
+    assert [hit.text for hit in index.search("submarines", 3)] == ["Submarines dive."]
+    assert index.search("three", 3) == []
+
+
+def test_nothing_left_is_nothing_found(recipe: Composite, tmp_path: Path) -> None:
+    for words in (0.0, 0.5, 1.0):
+        index = Index.create(tmp_path / "i", recipe, DOCUMENTS, Settings(words=words), overwrite=True)
+        assert index.delete([str(record.id) for record in DOCUMENTS]) == 4
+        assert index.search("cats", 3) == []
+        assert Index.open(tmp_path / "i").search("cats", 3, {"year": 2001}) == []
+
+
+def test_a_table_that_may_only_be_read_is_searched(
+    recipe: Composite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Index.create(tmp_path / "i", recipe, DOCUMENTS, Settings(words=1.0))
+    Table.open(tmp_path / "i").add([Record("A submarine dives.", "new")])
+
+    def refused(self: Bm25, folder: Path) -> None:
+        raise PermissionError(13, "read-only", str(folder))
+
+    monkeypatch.setattr(Bm25, "save", refused)
+    assert Index.open(tmp_path / "i").search("submarine", 1)[0].id == "new"
+
+
+def test_late_chunks_change_and_tell_what_was_cut(tiny_bert: Path, tmp_path: Path) -> None:
+    recipe = parse(f'Transformer("{tiny_bert}", max_length=16) | SpanPool("sentences:1")')
+    index = Index.create(tmp_path / "i", recipe, DOCUMENTS, Settings(words=1.0))
+    assert index.table.cut_texts == 4
+    index.upsert([Record("A cat. It purrs.", "cats"), Record("Rain falls.", "rain")])
+    names = sorted(index.table.ids())
+    assert [name for name in names if name.startswith(("cats", "rain"))] == ["cats#0", "cats#1", "rain#0"]
+    assert index.search("purrs", 1)[0].text == "It purrs."
+    assert index.delete(["cats"]) == 2
+    with pytest.raises(RecipeError, match="in one go; leave resume out"):
+        Index.create(tmp_path / "j", recipe, DOCUMENTS, Settings(words=0), resume=True)
+    hyde = HypotheticalDocuments(RecordedGenerator({"rain": ["It is wet."]}), "{query}", draw=Draw(count=1))
+    with pytest.raises(RecipeError, match="a mean of hypothetical documents"):
+        index.search_many(["rain"], hyde=hyde)
+
+
+def test_so_many_are_rescored(recipe: Composite, tmp_path: Path) -> None:
+    index = Index.create(tmp_path / "i", recipe, DOCUMENTS, Settings(cut="sentences:1", words=0, rescored=6))
+    seen: list[int] = []
+
+    class Longest:
+        def scores(self, query: str, texts: Sequence[str]) -> np.ndarray:
+            seen.append(len(texts))
+            return np.array([len(text) for text in texts], np.float32)
+
+    index.settings = Settings(cut="sentences:1", words=0, rescore="any", rescored=6)
+    index._scorer = Longest()
+    hits = index.search("rain", k=1)
+    assert seen == [6]
+    assert len(hits) == 1

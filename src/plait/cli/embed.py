@@ -34,11 +34,11 @@ plait embed runs/demo/model shards/ -o vectors/ --engine local --workers 4
 """
 OUTPUT = typer.Option("--out", "-o", help="The .parquet or .npy file to write; with --engine a folder.")
 ENGINE = typer.Option(help="Embed a folder or pattern of .parquet and .jsonl shards: local (processes) or ray.")
-WORKERS = typer.Option(min=1, help="With --engine: processes side by side [as many as the cores allow].")
+WORKERS = typer.Option(min=1, help="With --engine: processes side by side; else as many as the cores allow.")
 THREADS = typer.Option(min=1, help="With --engine: arithmetic threads of each worker.")
 GPUS = typer.Option(min=0, help="With --engine ray: GPUs of each worker; 0.5 lets two share one.")
 ADDRESS = typer.Option(help="With --engine ray: a running cluster's address [Ray is started on this machine].")
-BLOCK = typer.Option(min=1, help="Texts encoded at once [8192 for static tables, 1024 for transformers].")
+BLOCK = typer.Option(min=1, help="Texts encoded at once; else 8192 for static tables, 1024 for transformers.")
 
 
 def embed(  # noqa: PLR0913 - the options of a command are its parameters

@@ -46,12 +46,12 @@ plait search vectors.parquet "rain" -k 3 --json
 TABLE = typer.Argument(
     metavar="TABLE", help="A table of plait index, or a .parquet of plait embed.", show_default=False
 )
-KEY = typer.Option("--id", metavar="COLUMN", help="Column of the ids [one that is called id or _id; else numbers].")
-METADATA = typer.Option(metavar="COLUMNS", help="Columns to keep beside the texts, with commas [all others].")
+KEY = typer.Option("--id", metavar="COLUMN", help="Column of the ids; else one that is called id or _id, else numbers.")
+METADATA = typer.Option(metavar="COLUMNS", help="Columns to keep beside the texts, with commas; else all others.")
 WHERE = typer.Option(metavar="CONDITION", help="Only records that meet it: 'year>=2000', lang=en,de. Repeatable.")
 CUT = typer.Option(help="Cut documents first: tokens:128, sentences:5 or headings.")
 CONTEXT = typer.Option(help='"title" puts title and headings in front of each passage.')
-WORDS = typer.Option(min=0, max=1, help="What a score by words (BM25) weighs beside that by meaning [0].")
+WORDS = typer.Option(min=0, max=1, help="What a score by words (BM25) weighs beside that by meaning.")
 RESCORE = typer.Option(metavar="MODEL", help="A cross-encoder that looks at the best again.")
 HYDE = typer.Option(metavar="MODEL", help="Search with what this decoder would answer, too.")
 

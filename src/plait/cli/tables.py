@@ -50,7 +50,7 @@ plait table compact table --keep-days 1
 def dump(
     table: Annotated[Path, TABLE],
     output: Annotated[Path, OUTPUT],
-    version: Annotated[int | None, typer.Option(help="A version of plait table versions [the newest].")] = None,
+    version: Annotated[int | None, typer.Option(help="A version of plait table versions; else the newest.")] = None,
     half: Annotated[bool, typer.Option("--half", help="16-bit floats in SQL (halfvec).")] = False,
     name: Annotated[str, typer.Option(help="Name of the SQL table.")] = "items",
 ) -> None:

@@ -100,6 +100,17 @@ class Passages:
         return f"{' > '.join(path)}\n" if path else ""
 
 
+def named(records: Iterable[str | Record], first: int = 0) -> Iterator[Record]:
+    """Records, those without an id numbered from ``first``.
+
+    >>> [record.id for record in named(["a text", Record("another", "x"), "one more"], 5)]
+    ['5', 'x', '7']
+    """
+    for number, given in enumerate(records, first):
+        record = given if isinstance(given, Record) else Record(given)
+        yield record if record.id is not None else Record(record.text, str(number), record.metadata)
+
+
 def by_document(hits: Sequence[Hit], k: int) -> list[Hit]:
     """The best passage of each document, best first.
 

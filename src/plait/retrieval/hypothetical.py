@@ -10,6 +10,7 @@ from importlib.resources import files
 
 import numpy as np
 
+from plait.chunks import refuse_chunks
 from plait.retrieval.generation import Draw, Generator
 from plait.step import Composite, unit_rows
 from plait.store.blocks import float_part
@@ -91,6 +92,7 @@ class HypotheticalDocuments:
             queries: Q texts.
             recipe: that made the vectors which are searched; each of a mean's vectors is brought to length 1.
         """
+        refuse_chunks(recipe.strands(), "a mean of hypothetical documents")
         written = self.documents(queries)
         floats = float_part(recipe)
         out = _unit(floats, queries, "query") if self.include_query else 0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -13,19 +13,20 @@ from typing import Self
 import numpy as np
 
 from plait.chunks import cuts
-from plait.retrieval.chunking import SEPARATOR, Passages, by_document
+from plait.retrieval.chunking import SEPARATOR, Passages, by_document, named
 from plait.retrieval.hypothetical import HypotheticalDocuments
+from plait.retrieval.late_passages import add_late, late_table
 from plait.retrieval.lexical import Bm25
 from plait.retrieval.rank_fusion import NOTHING, Ranking, fuse
 from plait.retrieval.rescoring import CrossEncoder, Scorer, rescore
 from plait.retrieval.settings import Settings
 from plait.step import Composite
-from plait.store.blocks import Told, batched, block_size, encode_queries, float_part
+from plait.store.blocks import Told, batched, block_size, encode_queries
 from plait.store.ranking import Hit
 from plait.store.records import Record
 from plait.store.table import Table
 from plait.store.where import Where
-from plait.types import DataError, Ints, RecipeError
+from plait.types import Ints, RecipeError
 
 WORDS = "words"
 """Folder of the index of words, in that of the table."""
@@ -83,14 +84,16 @@ class Index:
         """
         settings = settings or Settings()
         late = any(cuts(strand.pool) for strand in recipe.strands())
-        if late and settings.cut:
-            raise RecipeError(f"{recipe} cuts documents itself; leave the cut {settings.cut!r} out")
-        named = _named(records)
+        if late and (settings.cut or resume):
+            what = f"the cut {settings.cut!r}" if settings.cut else "resume"
+            raise RecipeError(f"{recipe} cuts documents itself, in one go; leave {what} out")
         if late:
-            table = _create_late(Path(path), recipe, named, overwrite, told)
+            table = late_table(Path(path), recipe, named(records), overwrite, told)
+        elif settings.cut:
+            passages = Passages(settings.cut, settings.context).of(named(records), recipe)
+            table = Table.create(path, recipe, passages, overwrite, told, resume)
         else:
-            cut = Passages(settings.cut, settings.context).of(named, float_part(recipe)) if settings.cut else named
-            table = Table.create(path, recipe, cut, overwrite, told, resume)
+            table = Table.create(path, recipe, records, overwrite, told, resume)
         index = cls(table, settings)
         settings.write(table.folder)
         index.refresh()
@@ -110,44 +113,65 @@ class Index:
         return len(self.table)
 
     def add(self, records: Iterable[str | Record], told: Told = lambda texts, tokens: None) -> int:
-        """Add documents; gives how many records (documents, or passages) came in.
+        """Add documents, read as a stream; gives how many records (documents, or passages) came in.
 
         Raises:
             DataError: if an id is there already.
         """
         before = len(self)
-        self._write(list(_named(records, len(self))), told)
+        if self._late:
+            add_late(self.table, self._named(records), told)
+        elif self.settings.cut:
+            self.table.add(self._passages.of(self._named(records), self.table.recipe), told)
+        else:
+            self.table.add(records, told)
+        self.refresh()
         return len(self) - before
 
     def upsert(self, records: Iterable[str | Record], told: Told = lambda texts, tokens: None) -> int:
-        """As `add`, but a document whose id is there already takes the place of the old one, with all its passages."""
-        given = list(_named(records, len(self)))
-        if self._in_passages:
-            self.delete([str(record.id) for record in given])
-            before = len(self)
-            self._write(given, told)
-            return len(self) - before
-        return self._changed(self.table.upsert(given, told))
+        """As `add`, but a document whose id is there already takes the place of the old one, with all its passages.
+
+        New passages are written before old ones go: whatever stops it, a document is there in one form at least.
+        """
+        if not self._in_passages:
+            count = self.table.upsert(records, told)
+            self.refresh()
+            return count
+        count = done = 0
+        for part in batched(self._named(records), block_size(self.table.recipe)):
+            documents = {str(record.id): record for record in part}  # of several with one id the last counts
+            before = set(self._passages_of(documents))
+            if self._late:
+                ids = add_late(self.table, documents.values(), replace=True)
+            else:
+                passages = list(self._passages.of(documents.values(), self.table.recipe))
+                ids = [str(passage.id) for passage in passages]
+                self.table.upsert(passages)
+            self.table.delete(sorted(before - set(ids)))
+            count, done = count + len(ids), done + len(part)
+            told(done, 0)
+        self.refresh()
+        return count
 
     def delete(self, ids: Sequence[str]) -> int:
         """Delete documents, with all their passages; gives how many records went."""
-        found: list[str] = list(ids)
-        if self._in_passages:
-            found = [name for part in batched(ids, 500) for name in self.table.ids({"document": part})]
-        return self._changed(self.table.delete(found))
-
-    def _write(self, records: Sequence[Record], told: Told) -> None:
-        settings, recipe = self.settings, self.table.recipe
-        if self._late:
-            _add_late(self.table, records, told)
-        else:
-            cut = Passages(settings.cut, settings.context).of(records, float_part(recipe)) if settings.cut else records
-            self.table.add(cut, told)
-        self._changed(0)
-
-    def _changed(self, count: int) -> int:
+        count = self.table.delete(self._passages_of(ids) if self._in_passages else ids)
         self.refresh()
         return count
+
+    def _named(self, records: Iterable[str | Record]) -> Iterator[Record]:
+        """Records with ids; a number that is given is above every one that was."""
+        rows = self.table.rows()
+        return named(records, int(rows[-1]) + 1 if len(rows) else 0)
+
+    def _passages_of(self, documents: Collection[str]) -> list[str]:
+        """Ids of the passages of some documents."""
+        wanted = set(documents)
+        return [name for name in self.table.ids() if name.rpartition(SEPARATOR)[0] in wanted]
+
+    @property
+    def _passages(self) -> Passages:
+        return Passages(self.settings.cut, self.settings.context)
 
     def refresh(self) -> None:
         """Bring the index of words up to the table's newest state."""
@@ -186,7 +210,9 @@ class Index:
         if not queries:
             return []
         settings, recipe = self.settings, self.table.recipe
-        wanted = (max(k, settings.rescored) if settings.rescore else k) * (PER_DOCUMENT if self._in_passages else 1)
+        wanted = k * (PER_DOCUMENT if self._in_passages else 1)
+        if settings.rescore:
+            wanted = max(wanted, settings.rescored)
         vectors = encode_queries(recipe, queries) if hyde is None else hyde.transform(queries, recipe)
         depth = wanted if not settings.words else max(wanted, settings.depth)
         found = Ranking(*self.table.best(vectors, depth, where))
@@ -215,62 +241,27 @@ class Index:
 
     def _by_words(self, queries: Sequence[str], depth: int, where: Where | None) -> Ranking:
         rows, words = self._words
+        if words is None:
+            return Ranking.of([(rows, np.zeros(0, np.float32))] * len(queries), depth)
         among = None if where is None else np.flatnonzero(np.isin(rows, self.table.rows(where)))
         found = words.search(queries, depth, among)
         return Ranking(np.where(found.numbers == NOTHING, NOTHING, rows[found.numbers]), found.scores)
 
     @cached_property
-    def _words(self) -> tuple[Ints, Bm25]:
+    def _words(self) -> tuple[Ints, Bm25 | None]:
         """Numbers of rows, and the index of their words: the one that was kept, if the table is still the same."""
-        folder, rows = self.table.folder / WORDS, self.table.rows()
+        folder, rows, state = self.table.folder / WORDS, self.table.rows(), self.table.state
         mark = folder / "state.json"
-        if mark.exists() and json.loads(mark.read_text()) == self.table.state:
+        if not len(rows):
+            return rows, None
+        if mark.exists() and mark.read_text() == str(state):
             return rows, Bm25.load(folder)
-        texts = [text for part in self.table.ordered(["text"]) for text in part.column("text").to_pylist()]
-        words, state = Bm25().fit(texts), self.table.state
-        part = folder.with_name(WORDS + ".part")
-        shutil.rmtree(part, ignore_errors=True)
-        words.save(part)
-        (part / mark.name).write_text(json.dumps(state))
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(part, folder)
+        words = Bm25().fit([text for part in self.table.ordered(["text"]) for text in part.column("text").to_pylist()])
+        with contextlib.suppress(OSError):  # a table that may only be read is searched all the same
+            part = folder.with_name(WORDS + ".part")
+            shutil.rmtree(part, ignore_errors=True)
+            words.save(part)
+            (part / mark.name).write_text(str(state))
+            shutil.rmtree(folder, ignore_errors=True)
+            os.replace(part, folder)
         return rows, words
-
-
-def _named(records: Iterable[str | Record], first: int = 0) -> Iterator[Record]:
-    for number, given in enumerate(records, first):
-        record = given if isinstance(given, Record) else Record(given)
-        yield record if record.id is not None else Record(record.text, str(number), record.metadata)
-
-
-def _create_late(path: Path, recipe: Composite, records: Iterable[Record], overwrite: bool, told: Told) -> Table:
-    """A table of passages whose vectors know the whole document."""
-    if path.exists() and not (overwrite and (path / "recipe").is_dir()):
-        raise DataError(f"{path} exists; choose another folder, or overwrite a table")
-    table = Table.create(path.with_name(path.name + ".part"), recipe, None, overwrite=True)
-    if not _add_late(table, records, told):
-        shutil.rmtree(table.folder)
-        raise DataError("there is no text to store: the input is empty")
-    shutil.rmtree(path, ignore_errors=True)
-    os.replace(table.folder, path)
-    return Table.open(path)
-
-
-def _add_late(table: Table, records: Iterable[Record], told: Told) -> int:
-    """Read documents whole, and store a record for each of their passages; gives how many documents there were."""
-    done = 0
-    for given in batched(records, block_size(table.recipe)):
-        made = table.recipe.encode([record.text for record in given])
-        assert made.units is not None and made.spans is not None
-        owners = np.repeat(np.arange(len(given)), np.diff(made.units))
-        numbers = np.arange(len(owners)) - made.units[:-1][owners]
-        ids, texts, facts = list[str](), list[str](), list[Mapping[str, object]]()
-        for owner, number, (start, end) in zip(owners.tolist(), numbers.tolist(), made.spans.tolist(), strict=True):
-            record = given[owner]
-            ids.append(f"{record.id}{SEPARATOR}{number}")
-            texts.append(record.text[start:end])
-            facts.append({**record.metadata, "document": record.id, "start": start, "end": end})
-        table.add_vectors(ids, texts, made.values, facts)
-        done += len(given)
-        told(done, 0)
-    return done

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plait import plan
-from plait.chunks import refuse_chunks
+from plait.chunks import common, refuse_chunks
+from plait.items import Expansion
 from plait.roles import Encoder
 from plait.step import Chain, Composite, walk
-from plait.types import Codes
+from plait.types import Codes, Ints
 
 STATIC_BLOCK = 8192
 """Texts in a block of a recipe of static tables: enough to keep the arithmetic busy, little enough to hold."""
@@ -36,12 +37,14 @@ class Block:
         tokens: that the encoders read; equal texts are read once.
         cut_texts: different texts that a length limit cut.
         cut_tokens: tokens they lost.
+        chunks: where a text has a vector a chunk: which rows are whose, and the characters of each.
     """
 
     values: NDArray[np.generic]
     tokens: int
     cut_texts: int
     cut_tokens: int
+    chunks: tuple[Ints, Ints] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,13 @@ def block_size(recipe: Composite) -> int:
     return STATIC_BLOCK if all(step.budget >= _STATIC_BUDGET for step in encoders) else HOST_BLOCK
 
 
-def encode_block(recipe: Composite, texts: Sequence[str], role: str, told: Told = lambda done, tokens: None) -> Block:
+def encode_block(
+    recipe: Composite,
+    texts: Sequence[str],
+    role: str,
+    told: Told = lambda done, tokens: None,
+    chunks: bool = False,
+) -> Block:
     """Encode some texts, equal ones once.
 
     Args:
@@ -91,10 +100,14 @@ def encode_block(recipe: Composite, texts: Sequence[str], role: str, told: Told 
         texts: what to encode.
         role: "query" or "document".
         told: how the work goes on.
+        chunks: whether a text may have several vectors, as `SpanPool` gives them.
+
+    Raises:
+        RecipeError: if it has several and may not.
     """
-    if role != "query":
+    if role != "query" and not chunks:
         refuse_chunks(recipe.strands(), "a table of vectors")
-    place = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    unique = list(dict.fromkeys(texts))
     sources: dict[str, list[plan.Strand]] = {}
     for strand in recipe.strands():
         sources.setdefault(strand.source, []).append(strand)
@@ -106,14 +119,19 @@ def encode_block(recipe: Composite, texts: Sequence[str], role: str, told: Told 
         def progress(_: str, done: int, total: int, before: int = number, read: int = read) -> None:
             told((before + done / max(1, total)) / len(sources), read + done)
 
-        vectors, report = plan.run(strands, list(place), None, progress, role)
+        vectors, report = plan.run(strands, unique, None, progress, role)
         given |= vectors
         reports += report.values()
-    values = recipe.weave(given)
-    if len(place) < len(texts):
-        values = values[[place[text] for text in texts]]
+    chunked = common(given, (report.chunked for report in reports))
+    expand = Expansion.of(unique, texts, chunked.units if chunked else None)
     cut = max(reports, key=lambda report: report.cut_items)
-    return Block(values, sum(report.tokens for report in reports), cut.cut_items, cut.cut_tokens)
+    return Block(
+        expand(recipe.weave(given)),
+        sum(report.tokens for report in reports),
+        cut.cut_items,
+        cut.cut_tokens,
+        None if chunked is None or expand.units is None else (expand.units, expand(chunked.spans)),
+    )
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
