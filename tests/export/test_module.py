@@ -15,7 +15,7 @@ from plait.export.steps import affine
 from plait.recipe import vocabulary
 from plait.step import Composite
 from plait.transforms import Normalize
-from plait.types import RecipeError
+from plait.types import RecipeError, Tokens
 from tests.tiny import SENTENCES
 
 LABELS = ["odd", "even"] * 4 + ["odd"]
@@ -169,6 +169,9 @@ REFUSED_OR_AFFINE = {
 def test_batches_hold_every_row_once() -> None:
     rng = np.random.default_rng(0)
     lengths = rng.integers(0, 90, 200)
-    found = batches(lengths, 256)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    nothing = np.zeros(0, np.int64)
+    tokens = Tokens(np.ones(offsets[-1], np.int32), offsets, nothing, nothing, nothing, np.zeros(200, np.int64))
+    found = batches([tokens], 256)
     assert sorted(np.concatenate(found).tolist()) == list(range(200))
     assert all(len(rows) == 1 or len(rows) * lengths[rows].max() <= 256 for rows in found)

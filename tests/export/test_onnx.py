@@ -103,6 +103,7 @@ def test_an_export_that_differs_is_not_kept(recipe: Composite, tmp_path: Path, m
     with pytest.raises(ModelError, match="gives other vectors"):
         to_onnx(recipe, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

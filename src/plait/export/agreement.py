@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
@@ -46,17 +46,10 @@ class Exported:
     agreement: float
     needs_plait: bool = False
 
-    @classmethod
-    def finish(cls, part: Path, folder: Path, agreement: float, needs_plait: bool = False) -> Self:
-        """Put the finished ``part`` in the place of ``folder``."""
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)
-        nbytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        return cls(folder, nbytes, agreement, needs_plait)
 
-
-def start(folder: Path, mark: str) -> Path:
-    """An empty folder beside ``folder``, to be filled and put in its place.
+@contextmanager
+def fresh(folder: Path, mark: str) -> Iterator[Path]:
+    """An empty folder to write to, which takes the place of ``folder`` once the block is done, and is gone if it fails.
 
     Args:
         folder: where the export will lie.
@@ -70,7 +63,18 @@ def start(folder: Path, mark: str) -> Path:
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    return part
+    try:
+        yield part
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files in a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def in_float32(recipe: Composite) -> Composite:

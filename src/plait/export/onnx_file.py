@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from plait._lazy import need
-from plait.export.agreement import SAMPLE, Exported, agree, in_float32, start
+from plait.export.agreement import SAMPLE, Exported, agree, fresh, in_float32, size_of
 from plait.export.onnx_runtime import FACTS, GRAPH, OnnxRecipe, reading
 from plait.step import Composite
 from plait.types import Vectors
@@ -39,18 +40,20 @@ def to_onnx(recipe: Composite, folder: str | Path, sample: Sequence[str] = SAMPL
         (1, 64)
     """
     need("onnxscript", "onnx")
-    recipe, folder, part = in_float32(recipe), Path(folder), start(Path(folder), FACTS)
-    names, encoders = _write_graph(recipe, part / GRAPH)
-    facts = {
-        "format": 1,
-        "recipe": str(recipe),
-        "fingerprint": recipe.fingerprint,
-        "inputs": names,
-        "readers": [reading(encoder, part, number) for number, encoder in enumerate(encoders)],
-    }
-    (part / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    agreement = agree(recipe, lambda texts, role: recipe.encode(texts, role).values, OnnxRecipe(part).encode, sample)
-    return Exported.finish(part, folder, agreement)
+    recipe, folder = in_float32(recipe), Path(folder)
+    with fresh(folder, FACTS) as part:
+        names, encoders = _write_graph(recipe, part / GRAPH)
+        facts = {
+            "format": 1,
+            "recipe": str(recipe),
+            "fingerprint": recipe.fingerprint,
+            "inputs": names,
+            "readers": [reading(encoder, part, number) for number, encoder in enumerate(encoders)],
+        }
+        (part / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        exported = OnnxRecipe(part)
+        agreement = agree(recipe, lambda texts, role: recipe.encode(texts, role).values, exported.encode, sample)
+    return Exported(folder, size_of(folder), agreement)
 
 
 def _write_graph(recipe: Composite, path: Path) -> tuple[list[str], list[Any]]:
@@ -83,17 +86,14 @@ def _write_graph(recipe: Composite, path: Path) -> tuple[list[str], list[Any]]:
     return module.inputs, module.encoders
 
 
-class _silent:
+@contextlib.contextmanager
+def _silent(*names: str) -> Iterator[None]:
     """Loggers that are not heard for the length of a ``with`` block."""
-
-    def __init__(self, *names: str) -> None:
-        self.loggers = [logging.getLogger(name) for name in names]
-
-    def __enter__(self) -> None:
-        self.levels = [logger.level for logger in self.loggers]
-        for logger in self.loggers:
-            logger.setLevel(logging.CRITICAL)
-
-    def __exit__(self, *error: object) -> None:
-        for logger, level in zip(self.loggers, self.levels, strict=True):
-            logger.setLevel(level)
+    levels = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)

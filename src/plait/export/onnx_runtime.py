@@ -81,8 +81,7 @@ class OnnxRecipe:
         if role not in self._readers:
             raise RecipeError(f"role is {role!r}; expected one of {', '.join(ROLES)}")
         tokens = [read(texts) for read in self._readers[role]]
-        lengths = np.max([one.lengths for one in tokens], axis=0)
-        parts = [(rows, self._run([one.take(rows) for one in tokens])) for rows in batches(lengths, BUDGET)]
+        parts = [(rows, self._run([one.take(rows) for one in tokens])) for rows in batches(tokens, BUDGET)]
         if not parts:
             return self._run([one.take(np.zeros(0, np.int64)) for one in tokens])
         out = np.empty((len(texts), parts[0][1].shape[1]), parts[0][1].dtype)

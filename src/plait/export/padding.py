@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from plait.types import Tokens
+from plait.plan import plan_batches
+from plait.types import Ints, Tokens
 
 
 def padded(tokens: Tokens) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -28,17 +29,13 @@ def padded(tokens: Tokens) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return ids, mask, pooled
 
 
-def batches(lengths: Sequence[int] | np.ndarray, budget: int) -> list[np.ndarray]:
-    """Rows by length, cut into batches of at most ``budget`` padded tokens (or of one row).
+def batches(tokens: Sequence[Tokens], budget: int) -> list[Ints]:
+    """Texts that are run together, by the model that reads most tokens of them.
 
-    >>> [batch.tolist() for batch in batches([5, 1, 2], 4)]
-    [[1, 2], [0]]
+    Args:
+        tokens: of the same texts, for each model.
+        budget: padded tokens of a batch.
     """
-    order = np.argsort(lengths, kind="stable")
-    found: list[list[int]] = []
-    for row in order.tolist():
-        if found and (len(found[-1]) + 1) * max(1, int(lengths[row])) <= budget:
-            found[-1].append(row)
-        else:
-            found.append([row])
-    return [np.array(rows) for rows in found]
+    most = max(tokens, key=lambda one: len(one.ids))
+    empty = np.flatnonzero(most.lengths == 0)
+    return [*plan_batches(most, budget), *([empty] if len(empty) else [])]

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from plait._lazy import need
 from plait.encoders.static import StaticTable
 from plait.encoders.transformer import Transformer
-from plait.export.agreement import SAMPLE, Exported, agree, decoded, in_float32, start
+from plait.export.agreement import SAMPLE, Exported, agree, decoded, fresh, in_float32, size_of
 from plait.export.steps import affine
 from plait.plan import Strand
 from plait.pooling.maximum import MaxPool
@@ -64,11 +64,12 @@ def to_sentence_transformers(recipe: Composite, folder: str | Path, sample: Sequ
     """
     sentence_transformers: Any = need("sentence_transformers", "torch")
     logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
-    recipe, folder, part = in_float32(recipe), Path(folder), start(Path(folder), MARK)
-    standard = _standard(recipe, sentence_transformers, sample)
-    model, agreement = standard or _own(recipe, sentence_transformers, sample)
-    model.save_pretrained(str(part), create_model_card=False)
-    return Exported.finish(part, folder, agreement, needs_plait=standard is None)
+    recipe, folder = in_float32(recipe), Path(folder)
+    with fresh(folder, MARK) as part:
+        standard = _standard(recipe, sentence_transformers, sample)
+        model, agreement = standard or _own(recipe, sentence_transformers, sample)
+        model.save_pretrained(str(part), create_model_card=False)
+    return Exported(folder, size_of(folder), agreement, needs_plait=standard is None)
 
 
 def _standard(recipe: Composite, peer: Any, sample: Sequence[str]) -> tuple[Any, float] | None:

@@ -84,10 +84,11 @@ class Bm25:
             raise RecipeError("this index holds no texts yet; fit it first")
         numbers = np.full((len(queries), k), NOTHING, np.int64)
         scores = np.zeros((len(queries), k), np.float32)
+        counts = np.ones(self.documents, np.float32)
+        if among is not None:
+            counts = np.isin(np.arange(self.documents), among).astype(np.float32)
         for row, query in enumerate(queries):
-            mine = self._scores(query)
-            if among is not None:
-                mine = np.where(np.isin(np.arange(len(mine)), among), mine, 0)
+            mine = counts * self._scores(query)
             best = top_k(mine[None], k)[0]
             best = best[mine[best] > 0]
             numbers[row, : len(best)], scores[row, : len(best)] = best, mine[best]

@@ -14,13 +14,14 @@ from plait.evaluation.scores import Score
 from plait.evaluation.statistics import compare, pool
 from plait.retrieval.lexical import Bm25
 from plait.retrieval.rank_fusion import NOTHING, Ranking, Tuned, fuse, tune_weights
+from plait.retrieval.settings import Settings
 from plait.selection.ablation import Effect
 from plait.selection.workbench import Bench, Slice
 from plait.step import Composite
 
 FAMILY = "words"
-DEPTH = 100
-"""Documents that each of the two searches finds; an index looks at as many."""
+DEPTH = Settings().depth
+"""Documents that each of the two searches finds: as many as in an index."""
 
 
 @dataclass(frozen=True)
