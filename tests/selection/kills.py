@@ -42,7 +42,12 @@ def start(model: str, out: Path, resume: bool) -> int:
     if pid == 0:
         code = 1
         try:
-            find(pairs(60), space=space(model, transforms=("",), bits=(32, 8), parts=3), out=out, resume=resume)
+            find(
+                pairs(60),
+                space=space(model, transforms=("",), quantisers=("", "Int8()"), parts=3),
+                out=out,
+                resume=resume,
+            )
             code = 0
         finally:
             os._exit(code)

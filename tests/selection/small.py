@@ -48,6 +48,7 @@ def space(*models: Path | str, **changes: object) -> Space:
         poolings=("MeanPool()", "MaxPool()"),
         transforms=("", "Center()"),
         widths=(8,),
+        quantisers=("", "Int8()", "Binary()"),
         parts=4,
     )
     return replace(small, **changes)  # type: ignore[arg-type]

@@ -49,6 +49,7 @@ def test_families_of_a_host(tiny_bert) -> None:  # type: ignore[no-untyped-def]
     assert used(f"{model}) | LayerMean([1, -1]) | LastPool()") == {"layers", "pooling"}
     assert used(f"{model}) | ConcatLayers([1, 2]) | MeanPool()") == {"layers"}
     assert used(f"{model}) | ConcatLayers([1, 2]) | MeanPool() | ScalarMix()") == {"training"}
+    assert used(f'{model}) | SpanPool("sentences:2")') == {"chunks"}
     assert used(f'{model}, prompts="echo") | MeanPool()') == {"prompting"}
     assert used(f'{model}, prompts="prompteol") | LastPool()') == {"prompting"}
     assert used(f'{model}, prompts="prompteol") | MeanPool()') == {"prompting", "pooling"}

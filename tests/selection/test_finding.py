@@ -21,7 +21,7 @@ from plait.selection.result import FindResult
 from plait.selection.space import Space
 from plait.step import walk
 from plait.training.learned import Learned
-from plait.types import RecipeError
+from plait.types import Codes, RecipeError
 from tests.selection.small import outcome, pairs, space, whole_pairs
 
 KEYS = {
@@ -51,9 +51,9 @@ class Spy:
     def metric(self) -> str:
         return self.inner.metric
 
-    def evaluate(self, embedded: Embedded, fit: Pairs | None, on: Pairs) -> Score:
+    def evaluate(self, embedded: Embedded, fit: Pairs | None, on: Pairs, codes: Codes | None = None) -> Score:
         self.evaluated.append(tuple(on.score))
-        return self.inner.evaluate(embedded, fit, on)
+        return self.inner.evaluate(embedded, fit, on, codes)
 
     def additive(self, blocks: Sequence[Embedded], fit: Pairs | None, on: Pairs) -> Scorer:
         self.added.append(tuple(on.score))
@@ -255,7 +255,7 @@ def test_a_finished_run_resumes_to_the_same(
 def test_a_folder_used_again_knows_that_the_corpus_has_changed(tiny_table: Path, tmp_path: Path) -> None:
     words = ["fox", "dog", "cat", "rain", "card", "bank"]
     queries = tuple(f"where is the {word} of the {word}" for word in words)
-    only = space(tiny_table, poolings=("SifPool(a=0.01)",), transforms=("",), widths=(), bits=(32,))
+    only = space(tiny_table, poolings=("SifPool(a=0.01)",), transforms=("",), widths=(), quantisers=("",))
 
     def corpus(extra: str) -> Task:
         documents = tuple(f"the {word} is here {extra}" for word in words)

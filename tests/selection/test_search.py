@@ -189,7 +189,7 @@ def test_scores_come_back_to_the_last_bit(tmp_path: Path) -> None:
 
 
 def test_every_model_has_two_parts_at_least(tiny_table: Path, tiny_bert: Path) -> None:
-    both = space(tiny_table, tiny_bert, poolings=POOLINGS, transforms=("",), parts=6)
+    both = space(tiny_table, tiny_bert, poolings=POOLINGS, chunks=(), transforms=("",), parts=6)
     search = Search(both, cast(Timer, ToyTimer()), Limits(), Scoreboard(None), "greedy")
     found = search.run("toy", lambda share: cast(Bench, ToyBench(share, [])), [], (1.0,))
     ranked = sorted((c for c in found.candidates if c.stage == "grid"), key=lambda c: -c.score)

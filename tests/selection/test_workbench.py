@@ -108,6 +108,22 @@ def test_adding_scores_is_scoring_the_concatenation(task: Task, strands: list[Ch
     assert added == pytest.approx(mine.quick(made), abs=2e-3)
 
 
+@pytest.mark.parametrize("rescore", [0, 4])
+def test_a_compressed_recipe_ranks_as_a_search_over_its_codes(strands: list[Chain], rescore: int) -> None:
+    task, recipe = retrieval(), strands[0] | plait.Binary(rescore)
+    mine = bench(task, strands)
+    fitted = mine.fitted(recipe)
+    codes, asked = fitted.encode(task.documents).values, fitted.encode(task.queries, role="query").values
+    differing = np.bitwise_count(np.packbits(asked > 0, axis=1)[:, None] ^ codes[None]).sum(axis=2)
+    order = np.argsort(differing, axis=1, kind="stable")
+    if rescore:  # six documents are all candidates: the float query decides among them
+        signs = 2 * np.unpackbits(codes, axis=1).astype(np.float32)[:, : strands[0].width] - 1
+        order = np.argsort(-(asked @ signs.T), axis=1, kind="stable")
+    on = task.parts["dev"]
+    ranks = [order[query].tolist().index(next(iter(on.relevant[row]))) for row, query in enumerate(on.queries)]
+    assert mine.score(recipe).value == pytest.approx(np.mean([1 / np.log2(rank + 2) for rank in ranks]))
+
+
 def test_compressed_recipes_are_scored_as_their_codes_decode(strands: list[Chain]) -> None:
     task = pairs()
     recipe = strands[0] | plait.Int8()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from plait.compression.search import search_codes
 from plait.data.tasks import Judgements, Part
 from plait.evaluation.embedded import Embedded, same_units
 from plait.evaluation.evaluators import Scorer, Weights, one_by_one, quantiser, squared
@@ -40,21 +41,20 @@ class Retrieval:
     def evaluate(self, embedded: Embedded, fit: Part | None, on: Part, codes: Codes | None = None) -> Score:
         """Score the queries of ``on``; nothing is learned, ``fit`` is not looked at."""
         judgements, measure = _judgements(on), Measure.parse(self.metric)
-        queries = _queries(embedded, judgements)
-        if codes is None:
-            ranking = self._search(queries, embedded, measure.depth)
-        else:
-            ranking = self._search_codes(queries, codes, embedded.units, measure.depth)
+        ranking, _ = self.ranked(embedded, on, measure.depth, codes)
         return Score.of(self.metric, "mean", reported(ranking, judgements.relevant, measure))
 
-    def ranked(self, embedded: Embedded, on: Part, depth: int) -> tuple[Ints, Floats]:
-        """``[Q, ≤ depth]`` documents of each query of ``on`` and their cosines, best first."""
-        queries, documents = unit_rows(_queries(embedded, _judgements(on))), unit_rows(embedded.documents)
+    def ranked(self, embedded: Embedded, on: Part, depth: int, codes: Codes | None = None) -> tuple[Ints, Floats]:
+        """``[Q, ≤ depth]`` documents of each query of ``on`` and their similarities, best first."""
+        queries, units = _queries(embedded, _judgements(on)), embedded.units
+        if codes is not None and units is None:
+            values = codes.values if self._plain(len(codes)) else codes.values[self.corpus]
+            return search_codes(queries, values, quantiser(codes), depth, cosine=True)
         numbers, scores = [], []
-        for rows in _slices(len(queries), len(documents)):
-            similarities = self._spread(queries[rows] @ documents.T, embedded.units)
-            numbers.append(top_k(similarities, depth))
-            scores.append(np.take_along_axis(similarities, numbers[-1], axis=1))
+        for similarities in self._similarities(queries, embedded, codes):
+            to_documents = self._spread(similarities, units)
+            numbers.append(top_k(to_documents, depth))
+            scores.append(np.take_along_axis(to_documents, numbers[-1], axis=1))
         return np.concatenate(numbers), np.concatenate(scores)
 
     def additive(self, blocks: Sequence[Embedded], fit: Part | None, on: Part) -> Scorer:
@@ -83,31 +83,17 @@ class Retrieval:
 
         return score
 
-    def _search(self, queries: Floats, embedded: Embedded, k: int) -> Ints:
-        queries, documents, units = unit_rows(queries), unit_rows(embedded.documents), embedded.units
-        slices = _slices(len(queries), len(documents))
-        return np.concatenate([top_k(self._spread(queries[rows] @ documents.T, units), k) for rows in slices])
-
-    def _search_codes(self, queries: Floats, codes: Codes, units: Ints | None, k: int) -> Ints:
-        from plait.compression.search import search_codes
-
-        if units is not None:
-            return self._search_chunks(queries, codes, units, k)
-        values = codes.values if self._plain(len(codes)) else codes.values[self.corpus]
-        found: Ints = search_codes(queries, values, quantiser(codes), k, cosine=True)[0]
-        return found
-
-    def _search_chunks(self, queries: Floats, codes: Codes, units: Ints, k: int) -> Ints:
-        """Documents by their best chunk: every chunk's score is needed, as any document may own the next best one."""
-        from plait.compression.search import search_codes
-
-        found = []
-        for rows in _slices(len(queries), len(codes)):
-            numbers, scores = search_codes(queries[rows], codes.values, quantiser(codes), len(codes), cosine=True)
+    def _similarities(self, queries: Floats, embedded: Embedded, codes: Codes | None) -> Iterator[Floats]:
+        """Some queries against all rows: of chunks every one's is needed, as any document may own the next best."""
+        if codes is None:
+            queries, rows = unit_rows(queries), unit_rows(embedded.documents)
+            yield from (queries[some] @ rows.T for some in _slices(len(queries), len(rows)))
+            return
+        for some in _slices(len(queries), len(codes)):
+            numbers, scores = search_codes(queries[some], codes.values, quantiser(codes), len(codes), cosine=True)
             similarities = np.empty_like(scores)
             np.put_along_axis(similarities, numbers, scores, axis=1)
-            found.append(top_k(self._spread(similarities, units), k))
-        return np.concatenate(found)
+            yield similarities
 
     def _spread(self, similarities: Floats, units: Ints | None) -> Floats:
         """Similarities to rows made similarities to documents: equal texts get equal numbers, to the last bit."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from plait.chunks import cuts
 from plait.prompting.prepending import TokenPrepending
 from plait.prompting.presets import template
 from plait.roles import Encoder, Pooling, Quantiser, Transform
@@ -16,6 +17,7 @@ FAMILIES = {
     "prompting": "a template around the text, or steps inside the model",
     "layers": "another layer than the last, or a mean of several",
     "pooling": "another pooling than the model's own",
+    "chunks": "several vectors a document, one a chunk",
     "training": "layers combined by what labelled examples teach",
     "transforms": "centring, whitening, clipping and the like",
     "fusion": "several strands side by side",
@@ -72,7 +74,9 @@ def _head(chain: Chain, encoder: Encoder, default: Chain | None) -> Iterable[str
     # an answer in one word can only be read at the last token: that belongs to the prompt
     answers = isinstance(prompt, str) and prompt != "checkpoint" and template(prompt).answers
     usual = "LastPool()" if answers else str(_pooling(default)) if default else "MeanPool()"
-    if pooling is not None and str(pooling) != usual:
+    if pooling is not None and cuts(pooling):
+        yield "chunks"
+    elif pooling is not None and str(pooling) != usual:
         yield "pooling"
 
 

@@ -34,6 +34,9 @@ from plait.selection.workbench import Bench, Slice, Vault, named_rows
 from plait.step import Chain
 from plait.types import DataError, Items, MissingExtra, RecipeError
 
+LEAST = 8
+"""Examples below which no combination of layers is trained: some are set aside to stop by."""
+
 
 @dataclass(frozen=True)
 class Listener:
@@ -98,7 +101,7 @@ def find(  # noqa: PLR0913 - the command line has these options
     """
     started, listener = time.monotonic(), listener or Listener()
     asked = data if isinstance(data, Task) else read(data, task=task, columns=columns, seed=seed)
-    within = _space(space, models, asked)
+    within = _space(space, models, asked).for_task(asked.kind)
     settings = {"data": _data_key(asked), "space": str(within), "strategy": strategy, "seed": seed}
     folder = _folder(Path(out), resume, settings)
     search = Search(
@@ -180,7 +183,7 @@ class _Run:
         shares = (1.0,) if isinstance(fold.dev, Judgements) else SHARES  # there the corpus is the cost, not the queries
         # what is trained on the examples that choose it wins by heart
         apart = fold.train is not fold.dev and not (self.protocol.nested and isinstance(fold.dev, Judgements))
-        teaches = apart and len(fold.train) > 0
+        teaches = apart and len(fold.train) >= LEAST
         return self.search.run(
             name, lambda share: self.bench(fold, "dev", share), list(self.defaults.values()), shares, teaches
         )

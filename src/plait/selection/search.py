@@ -314,13 +314,12 @@ class _FoldSearch:
         return self.of.timer.milliseconds(chosen) <= self.of.limits.milliseconds
 
     def _compressions(self, recipe: Composite) -> list[Chain]:
-        """The recipe at every narrower width and fewer bits."""
+        """The recipe at every narrower width, with every quantiser."""
         if recipe.quantiser is not None:
             return []
         full = self.bench(1.0).width(recipe)
         cuts = ["", *(f"Pca({width})" for width in self.of.space.widths if width < full)]
-        quantisers = [{32: "", 8: "Int8()", 1: "Binary()"}[bits] for bits in self.of.space.bits]
-        return [chain(recipe, cut, bits) for cut in cuts for bits in quantisers if cut or bits]
+        return [chain(recipe, cut, coder) for cut in cuts for coder in self.of.space.quantisers if cut or coder]
 
     def _choose(self, candidates: Sequence[Candidate]) -> tuple[Candidate, Candidate, list[Candidate]]:
         """The best that keeps the limits, and the best single strand that does, by the task's own head."""

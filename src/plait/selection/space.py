@@ -1,4 +1,4 @@
-"""The candidate space: which strands, transforms, widths and bits `find` may put together."""
+"""The candidate space: which strands, transforms, widths and quantisers `find` may put together."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 from sklearn.base import clone
 
 from plait.chunks import cuts
+from plait.data.tasks import Kind
 from plait.encoders.packaged import PACKAGED, named
 from plait.encoders.static import StaticTable
 from plait.encoders.transformer import Transformer
@@ -49,9 +50,11 @@ class Space:
         trained: steps that learn from the labelled examples how to combine layers; each is tried once a pass.
         poolings: pooling steps. A prompt that ends in words of its own is read at its last token alone. For retrieval
             ``SpanPool`` may be among them; it does not join concatenations, and static tables go without it.
+        chunks: poolings that give a document of a retrieval task several vectors; tried with the last layer and the
+            mixes only, as each makes an index several times as large. Other tasks go without.
         transforms: chains of transforms to put after a pooling; "" is none.
         widths: numbers a vector may be cut to, by PCA, which orders directions by how much they hold.
-        bits: 32 (float), 8 or 1 a number.
+        quantisers: steps that make a vector few bytes, tried on the best few recipes at each width; "" is none.
         parts: how many strands the concatenation search may choose from.
     """
 
@@ -61,6 +64,7 @@ class Space:
     prompts: tuple[str, ...] = ("", "echo", "prompteol")
     trained: tuple[str, ...] = ("ScalarMix(layer_norm=True)", "LayerAttention(8, epochs=5)")
     poolings: tuple[str, ...] = ("MeanPool()", "ClsPool()", "MaxPool()", "WeightedMeanPool()", "SifPool()")
+    chunks: tuple[str, ...] = ('SpanPool("sentences:3")', 'SpanPool("sentences:6")')
     transforms: tuple[str, ...] = (
         "",
         "Center()",
@@ -71,7 +75,7 @@ class Space:
         "Whitening()",
     )
     widths: tuple[int, ...] = (256, 128, 64)
-    bits: tuple[int, ...] = (32, 8, 1)
+    quantisers: tuple[str, ...] = ("", "Int8()", "ProductQuantizer(8)", "Binary()")
     parts: int = 8
 
     @classmethod
@@ -94,6 +98,10 @@ class Space:
         values.setdefault("models", tuple(models))
         return cls(**values)
 
+    def for_task(self, kind: Kind) -> Space:
+        """The same space with what a task of this kind cannot use left out."""
+        return self if kind == "retrieval" else replace(self, chunks=())
+
     def for_words(self) -> Space:
         """The same space for items given as words, where a unit has a handful of tokens and no direction to whiten."""
         poolings, prompts = ("MeanPool()", "ClsPool()", "LastPool()", "MaxPool()"), ("", "echo")
@@ -108,11 +116,14 @@ class Space:
         return [source for step in self.encoders() for source in self._prompted(step)]
 
     def strands(self) -> Iterator[Chain]:
-        """Every model × prompt × layer × pooling."""
+        """Every model × prompt × layer × pooling, and the chunks of each model × prompt."""
         for source in self.sources():
             for mix in self._mixes(source):
                 for pooling in self.poolings_of(source):
                     yield source.chain(mix, pooling)
+            if not isinstance(source.encoder, StaticTable) and not source.answers:
+                last = f"Layer({source.encoder.depth})"
+                yield from (source.chain(mix, chunk) for mix in (last, *self.mixes) for chunk in self.chunks)
 
     def numbers(self, source: Source) -> list[int]:
         """The single layers that are looked at."""

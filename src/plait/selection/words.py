@@ -99,7 +99,8 @@ class WordSearch:
         if isinstance(bench, Slice):
             whole, rows = self._by_vectors(bench.bench, recipe), bench.positions
             return Ranking(whole.numbers[rows], whole.scores[rows])
-        return Ranking(*self.evaluator.ranked(bench.embed(recipe), bench.on, DEPTH))
+        vectors, codes = bench.coded(recipe)
+        return Ranking(*self.evaluator.ranked(vectors, bench.on, DEPTH, codes))
 
 
 def _on(bench: Bench | Slice) -> Judgements:

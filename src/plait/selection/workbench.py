@@ -15,7 +15,7 @@ from plait.chunks import common, refuse_chunks
 from plait.data.splits import Fold
 from plait.data.tasks import Judgements, Labels, Pairs, Part, Tags, Task, join, renumber, select
 from plait.evaluation.embedded import Embedded
-from plait.evaluation.evaluators import Evaluator
+from plait.evaluation.evaluators import Evaluator, documents
 from plait.evaluation.scores import Score
 from plait.fusion.strategies import Weights
 from plait.items import unit_bounds
@@ -23,7 +23,7 @@ from plait.plan import Lesson
 from plait.roles import Pooling, Quantiser
 from plait.step import Chain, Composite, Concat, Step, walk
 from plait.training.examples import over_rows
-from plait.types import Floats, Ints, Items, RecipeError, ranges
+from plait.types import Codes, Floats, Ints, Items, RecipeError, ranges
 
 FIT_ROWS = 20_000
 """Rows that transforms learn from at most: a mean and a covariance need no more."""
@@ -121,15 +121,21 @@ class Bench:
 
     def embed(self, recipe: Composite) -> Embedded:
         """Vectors of the bench's rows. A compressed recipe gives what its codes decode to; queries stay floats."""
+        return documents(*self.coded(recipe))
+
+    def coded(self, recipe: Composite) -> tuple[Embedded, Codes | None]:
+        """Vectors of the bench's rows before compression, and the codes of a recipe that compresses."""
         last = recipe.quantiser
         woven = self._woven(recipe if last is None else Chain(recipe.children()[:-1]))
         self._widths[str(recipe)] = woven.documents.shape[1]
         count = len(woven.documents) if woven.units is None or woven.units is self.units else len(woven.units) - 1
         self._each[str(recipe)] = len(woven.documents) / max(1, count)
         if not isinstance(last, Quantiser):
-            return woven
-        quantiser = self._steps[str(recipe)] = clone(last).fit(woven.documents[self._learned(woven)])
-        return replace(woven, documents=quantiser.inverse_transform(quantiser.transform(woven.documents)))
+            return woven, None
+        if str(recipe) not in self._steps:
+            self._steps[str(recipe)] = clone(last).fit(woven.documents[self._learned(woven)])
+        quantiser = self._steps[str(recipe)]
+        return woven, Codes(quantiser.transform(woven.documents), quantiser, woven.units)
 
     def _woven(self, recipe: Composite) -> Embedded:
         """What the fitted recipe gives for the bench's rows; beginnings that recipes share are computed once."""
@@ -187,7 +193,8 @@ class Bench:
         """The candidate's score with the task's own head, and what a bootstrap needs."""
         text = str(recipe)
         if text not in self._scores:
-            self._scores[text] = self.evaluator.evaluate(self.embed(recipe), self.fit, self.on)
+            vectors, codes = self.coded(recipe)
+            self._scores[text] = self.evaluator.evaluate(vectors, self.fit, self.on, codes)
         return self._scores[text]
 
     def quick(self, recipe: Composite) -> float:
