@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from plait.encoders.transformer import Transformer
-from plait.roles import ROLES
+from plait.roles import ROLES, Quantiser
 from plait.step import Composite, walk
 from plait.types import Codes, Floats, ModelError, RecipeError
 
@@ -37,7 +37,7 @@ class Exported:
     Attributes:
         folder: where it lies.
         nbytes: of all files in it.
-        agreement: the smallest cosine of its vectors with the recipe's, or the share of equal bytes of codes.
+        agreement: the smallest cosine of its vectors, or of what its codes stand for, with the recipe's.
         needs_plait: whether plait must be installed where it is used.
     """
 
@@ -87,7 +87,7 @@ def in_float32(recipe: Composite) -> Composite:
 
 
 def agree(recipe: Composite, wanted: Encode, found: Encode, sample: Sequence[str]) -> float:
-    """How far an export gives for the sample what the recipe gives: smallest cosine, or share of equal bytes.
+    """How far an export gives for the sample what the recipe gives: the smallest cosine.
 
     Args:
         recipe: to name in an error.
@@ -96,9 +96,9 @@ def agree(recipe: Composite, wanted: Encode, found: Encode, sample: Sequence[str
         sample: texts.
 
     Raises:
-        ModelError: if cosines are too small.
+        ModelError: if it is too small.
     """
-    least = min(_likeness(wanted(sample, role), found(sample, role)) for role in ROLES)
+    least = min(_likeness(recipe, wanted(sample, role), found(sample, role)) for role in ROLES)
     if least < LEAST_COSINE:
         raise ModelError(
             f"the export gives other vectors than {recipe}: {least:.5f} alike, not {LEAST_COSINE}; nothing was kept"
@@ -106,11 +106,12 @@ def agree(recipe: Composite, wanted: Encode, found: Encode, sample: Sequence[str
     return least
 
 
-def _likeness(wanted: np.ndarray, found: np.ndarray) -> float:
-    if wanted.shape != found.shape:
+def _likeness(recipe: Composite, wanted: np.ndarray, found: np.ndarray) -> float:
+    if wanted.shape != found.shape or wanted.dtype != found.dtype:
         return 0.0
-    if wanted.dtype != np.float32:
-        return float((wanted == found).mean())
+    if wanted.dtype != np.float32:  # a number on the edge of two codes may fall on either side
+        assert isinstance(recipe.quantiser, Quantiser)
+        wanted, found = map(recipe.quantiser.inverse_transform, (wanted, found))
     lengths = np.linalg.norm(wanted, axis=1) * np.linalg.norm(found, axis=1)
     return float((np.einsum("ij,ij->i", wanted, found)[lengths > 0] / lengths[lengths > 0]).min(initial=1.0))
 

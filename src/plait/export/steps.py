@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from plait.compression.binary import Binary
 from plait.compression.int8 import Int8
+from plait.compression.product_quantizer import ProductQuantizer
+from plait.compression.residual_binary import ResidualBinary
+from plait.export.codes import Centroids, Planes, Signs, Steps256
 from plait.roles import Quantiser, Transform
 from plait.rows import learned
 from plait.step import Step
@@ -95,43 +98,6 @@ class Trained(nn.Module):
         return out
 
 
-class Signs(nn.Module):
-    """One bit a number, the first in the highest place of its byte."""
-
-    places: Tensor
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.padding = -width % 8
-        self.register_buffer("places", 2 ** torch.arange(7, -1, -1))
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """``(batch, dim)`` to ``(batch, ceil(dim / 8))`` uint8."""
-        bits = nn.functional.pad((rows > 0).long(), (0, self.padding)).unflatten(1, (-1, 8))
-        packed: Tensor = (bits * self.places).sum(dim=2).to(torch.uint8)
-        return packed
-
-
-class Steps256(nn.Module):
-    """One byte a number."""
-
-    low: Tensor
-    size: Tensor
-    varies: Tensor
-
-    def __init__(self, step: Int8) -> None:
-        super().__init__()
-        low, size = learned(step, "low_"), learned(step, "step_")
-        self.register_buffer("low", torch.from_numpy(np.asarray(low, np.float32)))
-        self.register_buffer("size", torch.from_numpy(np.where(size > 0, size, 1).astype(np.float32)))
-        self.register_buffer("varies", torch.from_numpy(size > 0))
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """``(batch, dim)`` to the same, int8."""
-        steps = ((rows - self.low) / self.size).round().clamp(0, 255)
-        return (torch.where(self.varies, steps, 0.0) - 128).to(torch.int8)
-
-
 @as_module.register
 def _(step: Normalize, width: int) -> nn.Module:
     return Unit()
@@ -156,3 +122,13 @@ def _(step: Binary, width: int) -> nn.Module:
 @as_module.register
 def _(step: Int8, width: int) -> nn.Module:
     return Steps256(step)
+
+
+@as_module.register
+def _(step: ProductQuantizer, width: int) -> nn.Module:
+    return Centroids(step)
+
+
+@as_module.register
+def _(step: ResidualBinary, width: int) -> nn.Module:
+    return Planes(step)
