@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from plait import Layer, MeanPool, Transformer
 from plait.retrieval import CrossEncoder, LateInteraction, TokenEncoder, max_similarity, rescore
+from plait.retrieval.rescoring import scorer
 from plait.store import Hit
 from plait.types import ModelError, RecipeError
 from tests.tiny import SENTENCES
@@ -67,3 +69,26 @@ def test_what_else_stands_in_a_batch_changes_nothing(tiny_bert: Path) -> None:
 def test_recipes_that_pool_give_no_token_vectors(tiny_bert: Path) -> None:
     with pytest.raises(RecipeError, match="gives no token vectors"):
         TokenEncoder(Transformer(str(tiny_bert)) | MeanPool())
+
+
+class Given:
+    def __init__(self, *scores: float) -> None:
+        self.given = scores
+
+    def scores(self, query: str, texts: Sequence[str]) -> np.ndarray:
+        return np.array(self.given, np.float32)
+
+
+@pytest.mark.parametrize(("share", "order"), [(1.0, "cba"), (0.6, "bca"), (0.2, "abc")])
+def test_the_second_look_weighs_its_share(share: float, order: str) -> None:
+    hits = [Hit("a", "", 9.0), Hit("b", "", 8.0), Hit("c", "", 5.0)]  # 1, 0.75, 0 once brought to 0 … 1
+    best = rescore("?", hits, Given(-1, 0, 1), 3, share)  # 0, 0.5, 1
+    assert "".join(hit.id for hit in best) == order
+
+
+def test_scorers_have_names(tiny_table: Path) -> None:
+    assert isinstance(scorer("a/cross-encoder"), CrossEncoder)
+    late = scorer(f'StaticTable("{tiny_table}")')
+    assert isinstance(late, LateInteraction)
+    with pytest.raises(RecipeError, match="gives no token vectors"):
+        scorer(f'StaticTable("{tiny_table}") | MeanPool()')

@@ -32,11 +32,11 @@ def test_words_are_weighed_on_dev_and_measured_on_test(task: Task, tiny_table: P
     written = json.loads((tmp_path / "run" / "run.json").read_text())
     effect = next(effect for effect in written["families"] if effect["family"] == "words")
     assert effect["without"] == result.best.test
-    assert result.words is not None
-    assert result.words > 0.5  # random vectors say nothing, words do
+    assert result.search is not None
+    assert result.search.words > 0.5  # random vectors say nothing, words do
     assert effect["winner_gains"]["interval"][0] > 0
     assert effect["alone"] > result.best.test
-    assert Settings.read(tmp_path / "run" / "model") == Settings(words=result.words)
+    assert Settings.read(tmp_path / "run" / "model") == result.search
     assert "search by words" in (tmp_path / "run" / "report.html").read_text()
 
 
@@ -46,9 +46,9 @@ def test_an_index_ranks_as_was_measured(task: Task, tiny_table: Path, tmp_path: 
     records = [Record(text, str(number)) for number, text in enumerate(task.documents)]
     import plait
 
-    index = Index.create(
-        tmp_path / "index", plait.load(tmp_path / "run" / "model"), records, Settings(words=result.words or 0.0)
-    )
+    assert result.search is not None
+    words_alone = replace(result.search, rescore="")
+    index = Index.create(tmp_path / "index", plait.load(tmp_path / "run" / "model"), records, words_alone)
     part = task.parts.get("test") or task.parts["all"]
     assert isinstance(part, Judgements)
     queries = [task.queries[row] for row in part.queries.tolist()]
@@ -69,15 +69,16 @@ def test_an_index_ranks_as_was_measured(task: Task, tiny_table: Path, tmp_path: 
 def test_without_its_library_it_is_left_out_and_said(
     task: Task, tiny_table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from plait.selection import finding
+    from plait.selection import finding, searching
 
     def missing(module: str, extra: str) -> object:
         raise MissingExtra(f"{module} is not installed; run: pip install 'plait[{extra}]'")
 
-    monkeypatch.setattr(finding, "need", missing)
+    monkeypatch.setattr(searching, "need", missing)
     said: list[str] = []
     listener = finding.Listener(note=said.append)
     result = find(task, space=space(tiny_table, transforms=("",)), out=tmp_path / "run", listener=listener)
-    assert result.words is None
-    assert not (tmp_path / "run" / "model" / "retrieval.json").exists()
+    assert result.search is not None
+    assert not result.search.words
+    assert Settings.read(tmp_path / "run" / "model") == result.search
     assert any("plait[retrieval]" in text for text in said)

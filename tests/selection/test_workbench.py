@@ -117,7 +117,7 @@ def test_a_compressed_recipe_ranks_as_a_search_over_its_codes(strands: list[Chai
     differing = np.bitwise_count(np.packbits(asked > 0, axis=1)[:, None] ^ codes[None]).sum(axis=2)
     order = np.argsort(differing, axis=1, kind="stable")
     if rescore:  # six documents are all candidates: the float query decides among them
-        signs = 2 * np.unpackbits(codes, axis=1).astype(np.float32)[:, : strands[0].width] - 1
+        signs = 2 * np.unpackbits(codes, axis=1).astype(np.float32)[:, : asked.shape[1]] - 1
         order = np.argsort(-(asked @ signs.T), axis=1, kind="stable")
     on = task.parts["dev"]
     ranks = [order[query].tolist().index(next(iter(on.relevant[row]))) for row, query in enumerate(on.queries)]

@@ -18,7 +18,7 @@ from plait.retrieval.hypothetical import HypotheticalDocuments
 from plait.retrieval.late_passages import add_late, late_table
 from plait.retrieval.lexical import Bm25
 from plait.retrieval.rank_fusion import NOTHING, Ranking, fuse
-from plait.retrieval.rescoring import CrossEncoder, Scorer, rescore
+from plait.retrieval.rescoring import Scorer, rescore, scorer
 from plait.retrieval.settings import Settings
 from plait.step import Composite
 from plait.store.blocks import Told, batched, block_size, encode_queries
@@ -220,7 +220,8 @@ class Index:
             found = fuse([found, self._by_words(queries, depth, where)], self._weights, settings.norm, wanted)
         hits = self.table.hits(found.numbers, found.scores)
         if self._scorer is not None:
-            hits = [rescore(q, line, self._scorer, wanted) for q, line in zip(queries, hits, strict=True)]
+            look = self._scorer, wanted, settings.share
+            hits = [rescore(query, line, *look) for query, line in zip(queries, hits, strict=True)]
         return [by_document(line, k) if self._in_passages else line[:k] for line in hits]
 
     @property
@@ -237,7 +238,7 @@ class Index:
 
     @cached_property
     def _scorer(self) -> Scorer | None:
-        return CrossEncoder(self.settings.rescore) if self.settings.rescore else None
+        return scorer(self.settings.rescore) if self.settings.rescore else None
 
     def _by_words(self, queries: Sequence[str], depth: int, where: Where | None) -> Ranking:
         rows, words = self._words

@@ -9,9 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from plait._lazy import need
+from plait.recipe import parse
 from plait.retrieval.late_interaction import TokenEncoder, max_similarity
+from plait.retrieval.rank_fusion import NORMS
+from plait.step import Chain
 from plait.store.ranking import Hit
-from plait.types import Floats, ModelError
+from plait.types import Floats, ModelError, RecipeError
 
 
 class Scorer(Protocol):
@@ -67,8 +70,33 @@ class LateInteraction:
         )
 
 
-def rescore(query: str, hits: Sequence[Hit], scorer: Scorer, k: int) -> list[Hit]:
+def scorer(text: str) -> Scorer:
+    """A scorer by what names it: an encoder's text compares token vectors, anything else is a cross-encoder.
+
+    Raises:
+        RecipeError: if the text has brackets and is no encoder.
+
+    Example:
+        >>> scorer('StaticTable("wordllama")').scores("a flute", ["a man plays the flute", "rain"]).argmax()
+        np.int64(0)
+    """
+    if "(" not in text:
+        return CrossEncoder(text)
+    step = parse(text)
+    if not isinstance(step, Chain):
+        raise RecipeError(f"{text} gives no token vectors; expected an encoder, and perhaps a layer step behind it")
+    return LateInteraction(TokenEncoder(step))
+
+
+def rescore(query: str, hits: Sequence[Hit], scorer: Scorer, k: int, share: float = 1.0) -> list[Hit]:
     """The best k of some hits by another score; of equal scores the earlier hit comes first.
+
+    Args:
+        query: a text.
+        hits: best first.
+        scorer: looks at their texts.
+        k: how many to keep.
+        share: what the new score weighs beside the old, both brought to 0 … 1 over the hits; 1 forgets the old.
 
     Example:
         >>> class Shorter:
@@ -79,6 +107,9 @@ def rescore(query: str, hits: Sequence[Hit], scorer: Scorer, k: int) -> list[Hit
     """
     if not hits:
         return []
-    scores = scorer.scores(query, [hit.text for hit in hits])
-    order = np.argsort(-np.asarray(scores), kind="stable")[:k].tolist()
+    scores = np.asarray(scorer.scores(query, [hit.text for hit in hits]), np.float32)
+    if share < 1:
+        before = np.array([hit.score for hit in hits], np.float32)
+        scores = np.float32(share) * NORMS["minmax"](scores) + np.float32(1 - share) * NORMS["minmax"](before)
+    order = np.argsort(-scores, kind="stable")[:k].tolist()
     return [Hit(hits[place].id, hits[place].text, float(scores[place]), hits[place].metadata) for place in order]

@@ -24,8 +24,10 @@ class Settings:
         words: what the score by words weighs beside that by meaning, 0 to 1; 0 makes no index of words.
         norm: how the two are brought to one scale (see `fuse`).
         depth: how many each of the two searches finds.
-        rescore: a cross-encoder that looks at the best again; "" is none.
-        rescored: how many it looks at.
+        rescore: who looks at the best again: the name of a cross-encoder, or an encoder's text, such as
+            ``Transformer("all-MiniLM-L6-v2")``, whose token vectors are compared; "" is none.
+        rescored: how many are looked at.
+        share: of that second look in the final score, above 0 to 1; 1 forgets the first.
 
     Raises:
         RecipeError: if a setting is out of range.
@@ -38,12 +40,15 @@ class Settings:
     depth: int = 100
     rescore: str = ""
     rescored: int = 50
+    share: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.words <= 1:
             raise RecipeError(f"words is {self.words}; expected what the score by words weighs, 0 to 1")
         if self.norm not in NORMS or self.depth < 1 or self.rescored < 1:
             raise RecipeError(f"{self}: norm is one of {', '.join(NORMS)}, depth and rescored are 1 or more")
+        if not 0 < self.share <= 1:
+            raise RecipeError(f"share is {self.share}; expected what the second look weighs, above 0 to 1")
         if self.cut:
             Passages(self.cut, self.context)
 

@@ -12,9 +12,9 @@ from plait.selection import formats
 from plait.selection.ablation import Effect
 from plait.selection.families import FAMILIES
 from plait.selection.markup import Html, cell, join, number, table, tag
-from plait.selection.words import FAMILY as WORDS
+from plait.selection.searching import SECOND
 
-ABOUT = FAMILIES | {WORDS: "a search by words (BM25) beside the vectors; without it is the winner"}
+ABOUT = FAMILIES | SECOND
 
 
 def effects(found: Sequence[Effect], metric: str) -> Iterator[Html]:

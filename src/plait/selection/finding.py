@@ -12,7 +12,6 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from plait import plan
-from plait._lazy import need
 from plait.bank import Bank, digest, write_atomic
 from plait.data import read, split
 from plait.data.splits import Fold, Protocol
@@ -22,17 +21,16 @@ from plait.evaluation.retrieval import Retrieval
 from plait.evaluation.scores import Score
 from plait.evaluation.statistics import compare, interval, pool
 from plait.recipe import save
-from plait.retrieval.settings import Settings
 from plait.selection.ablation import Effect
+from plait.selection.beside import Fold as Looked
 from plait.selection.costs import Timer, machine, peak_memory, versions, weight_bytes
 from plait.selection.result import Figure, FindResult
 from plait.selection.search import SHARES, Candidate, Limits, Say, Scoreboard, Search, Selection
+from plait.selection.searching import Searching, Trial, searching
 from plait.selection.space import Space, default_recipe, installed
-from plait.selection.words import Fold as WordFold
-from plait.selection.words import WordSearch
 from plait.selection.workbench import Bench, Slice, Vault, named_rows
 from plait.step import Chain
-from plait.types import DataError, Items, MissingExtra, RecipeError
+from plait.types import DataError, Items, RecipeError
 
 LEAST = 8
 """Examples below which no combination of layers is trained: some are set aside to stop by."""
@@ -131,21 +129,13 @@ def find(  # noqa: PLR0913 - the command line has these options
     selections = [run.select(fold, f"fold {number} of {len(folds)}") for number, fold in enumerate(folds, start=1)]
     tested = run.test(selections)
     final = run.select(run.whole, "all data") if run.protocol.nested else selections[0]
-    words = run.words(selections, final, tested, listener.note)
-    result = run.result(final, tested, words, time.monotonic() - started)
+    second = run.searching(selections, final, tested, listener.note)
+    result = run.result(final, tested, second, time.monotonic() - started)
     save(run.bench(run.whole, "test").fitted(final.winner.recipe), folder / "model", result.card())
-    if words is not None:
-        words.settings.write(folder / "model")
+    if second is not None:
+        second.settings.write(folder / "model")
     result.write(folder)
     return result
-
-
-@dataclass(frozen=True)
-class _Words:
-    """What a search by words brings, and how an index is to use it."""
-
-    effect: Effect
-    settings: Settings
 
 
 @dataclass
@@ -204,32 +194,30 @@ class _Run:
         folds = len(self.protocol.folds)
         return {name: pool(mine) for name, mine in scores.items() if len(mine) == folds}
 
-    def words(
+    def searching(
         self,
         selections: Sequence[Selection],
         final: Selection,
         tested: Mapping[str, Score],
         note: Callable[[str], None],
-    ) -> _Words | None:
-        """A search by words beside the winner: its weight chosen on dev, its gain measured on test."""
+    ) -> Searching | None:
+        """How an index of the winner is best searched; None for what is not retrieval."""
         if not isinstance(self.evaluator, Retrieval) or final.picks is None or "plain" not in tested:
             return None
-        try:
-            need("bm25s", "retrieval")
-        except MissingExtra as error:
-            note(f"a search by words was not tried: {error}")
-            return None
-        search = WordSearch(self.vault.task, self.evaluator)
-        folds = [
-            WordFold(self.bench(fold, "dev"), self.bench(fold, "test"), (chosen.winner.recipe, chosen.picks.plain))
-            for fold, chosen in zip(self.protocol.folds, selections, strict=True)
-            if chosen.picks is not None
-        ]
-        effect = search.effect(folds, tested["best"], tested["plain"], self.seed)
-        weights = search.tune(self.bench(self.whole, "dev"), final.winner.recipe).weights
-        return _Words(effect, Settings(words=weights[1]))
 
-    def result(self, final: Selection, tested: Mapping[str, Score], words: _Words | None, seconds: float) -> FindResult:
+        def looked(fold: Fold, chosen: Selection) -> Looked:
+            assert chosen.picks is not None
+            recipes = chosen.winner.recipe, chosen.picks.plain
+            return Looked(self.bench(fold, "dev"), self.bench(fold, "test"), recipes)
+
+        folds = [looked(*pair) for pair in zip(self.protocol.folds, selections, strict=True)]
+        whole = looked(self.whole, final) if self.protocol.nested else folds[0]
+        of, limits = self.vault.task, self.search.limits
+        return searching(Trial(of, self.evaluator, folds, whole, tested, limits, self.seed), note, self.search.say)
+
+    def result(
+        self, final: Selection, tested: Mapping[str, Score], second: Searching | None, seconds: float
+    ) -> FindResult:
         """Put the figures together."""
         by_text = {candidate.text: candidate for candidate in final.candidates}
 
@@ -256,8 +244,8 @@ class _Run:
             best=figure("best", final.winner),
             best_single=figure("best_single", final.best_single),
             defaults={name: figure(name, by_text[str(recipe)]) for name, recipe in self.defaults.items()},
-            effects=[*self._effects(final, tested), *([] if words is None else [words.effect])],
-            words=None if words is None else words.settings.words,
+            effects=[*self._effects(final, tested), *(second.effects if second else ())],
+            search=second.settings if second else None,
             passes=self.vault.passes,
             memory=peak_memory(),
             machine=machine(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from plait.data.splits import Protocol
 from plait.data.tasks import Task
 from plait.evaluation.statistics import Comparison, Interval
 from plait.plan import PassReport
+from plait.retrieval.settings import Settings
 from plait.selection.ablation import Effect
 from plait.selection.pareto import front
 from plait.selection.search import Candidate, Selection
@@ -85,7 +86,7 @@ class FindResult:
         memory: the most memory the process held, in bytes.
         machine: what it ran on.
         versions: of the packages that took part.
-        words: what a search by words weighs beside the winner, by dev; None where it was not tried.
+        search: how an index of the winner is best searched, by dev; None for what is not retrieval.
     """
 
     task: Task
@@ -103,7 +104,7 @@ class FindResult:
     memory: int
     machine: Mapping[str, str]
     versions: Mapping[str, str]
-    words: float | None = None
+    search: Settings | None = None
 
     @property
     def nested(self) -> bool:
@@ -163,7 +164,7 @@ class FindResult:
                 for name, search in self.selection.searches.items()
             },
             "families": [effect.as_dict() for effect in self.effects],
-            "words": self.words,
+            "search": None if self.search is None else asdict(self.search),
             "parts": self.selection.parts,
             "inclusion": self.inclusion(),
             "seed": self.seed,
@@ -188,7 +189,7 @@ class FindResult:
             "ms a text": f"{self.best.milliseconds:.2f} on {self.machine.get('processor', 'this machine')}",
             "weights": f"{self.best.weight_bytes / 1e6:.0f} MB",
             "seed": self.seed,
-        } | ({} if self.words is None else {"weight of words in a search": f"{self.words:g}"})
+        } | ({} if self.search is None else {"weight of words in a search": f"{self.search.words:g}"})
 
     def write(self, folder: Path) -> None:
         """Write ``results.parquet``, ``recipe.txt``, ``report.html`` and, last, ``run.json``."""
