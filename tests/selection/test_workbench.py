@@ -113,7 +113,7 @@ def test_a_compressed_recipe_ranks_as_a_search_over_its_codes(strands: list[Chai
     task, recipe = retrieval(), strands[0] | plait.Binary(rescore)
     mine = bench(task, strands)
     fitted = mine.fitted(recipe)
-    codes, asked = fitted.encode(task.documents).values, fitted.encode(task.queries, role="query").values
+    codes, asked = fitted.encode(task.documents).values, strands[0].encode(task.queries, role="query").values
     differing = np.bitwise_count(np.packbits(asked > 0, axis=1)[:, None] ^ codes[None]).sum(axis=2)
     order = np.argsort(differing, axis=1, kind="stable")
     if rescore:  # six documents are all candidates: the float query decides among them
