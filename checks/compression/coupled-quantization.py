@@ -40,11 +40,12 @@ RUN = 32
 """Tokens in a row that no two different texts share."""
 
 NOTE = (
-    f"{MODEL} in {DTYPE}; {LEARNT} texts of {LENGTH} tokens of WikiText-2 valid to learn from (its training part is not "
-    f"at hand; the paper has 16 of 2048), {TESTED} of test to score. The first token stays in float. k-means has {ROUNDS} "
-    "rounds. Integers have one scale and one offset of 16 bits a token, which their bits count. At this length no sliding "
-    "window is left. KVQuant and the window of recent tokens in float are not measured. A difference between two settings "
-    "has the noise of some two thousand tokens."
+    f"{MODEL} in {DTYPE}; {LEARNT} texts of {LENGTH} tokens of WikiText-2 valid to learn from (its training part is "
+    "not at hand; the paper has 16 of 2048), "
+    f"{TESTED} of test to score. The first token stays in float. k-means has {ROUNDS} rounds. Integers have one scale "
+    "and one offset of 16 bits a token, which their bits count. At this length no sliding window is left. KVQuant and "
+    "the window of recent tokens in float are not measured. A difference between two settings has the noise of some two "
+    "thousand tokens."
 )
 
 
@@ -102,7 +103,8 @@ def check(data: Path) -> Outcome:
                     lost["1c1b, fisher"] / lost["8c8b, fisher"], 1, MUCH - 1),
         Claim.above("at 2 bits, uniform, 2 channels a code lose less than 1, and 4 less than 2",
                     min(coupled), 0),
-        Claim("weights from gradients lose no more than uniform ones, at 2 bits and at 1", weighted >= 0, weighted, 0, 0),
+        Claim("weights from gradients lose no more than uniform ones, at 2 bits and at 1",
+              weighted >= 0, weighted, 0, 0),
         dependent,
         Claim.above("keys and values of every block differ from what their codes decode to", share, 0),
         Claim("the codes of 8 channels at 8 bits take 1 bit a channel in all blocks", bits == 1, bits, 1, 0),
