@@ -44,7 +44,7 @@ NOTE = (
     "not at hand; the paper has 16 of 2048), "
     f"{TESTED} of test to score. The first token stays in float. k-means has {ROUNDS} rounds. Integers have one scale "
     "and one offset of 16 bits a token, which their bits count. At this length no sliding window is left. KVQuant and "
-    "the window of recent tokens in float are not measured. A difference between two settings has the noise of some two "
+    "the window of recent tokens in float are not measured. A difference between two settings has the noise of two "
     "thousand tokens."
 )
 
