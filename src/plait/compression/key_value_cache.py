@@ -40,7 +40,9 @@ class QuantizedKVCache:
     first token stays in float: much of attention leans on it, and its keys lie far from all others.
 
     Make it with `calibrate`. Within `applied`, attention sees what the codes decode to. That is so for a text that is
-    read at once and for one that grows token by token: each token is coded once, as it arrives.
+    read at once and for one that grows token by token: each token is coded once, as it arrives, and a store of the
+    model's own keeps what it decodes to. No window of recent tokens stays in float: in one reading of a whole text
+    every token would need another. This measures what codes cost and how many bytes they take; it saves no memory.
 
     Args:
         quantizers: fitted, by number of the block (from 1) and "keys" or "values".
@@ -159,9 +161,9 @@ class QuantizedKVCache:
 
     @property
     def codebook_bytes(self) -> int:
-        """Bytes of all centroids at 2 a number; they do not grow with the text."""
-        books = [q.codebooks_ for q in self.quantizers.values() if isinstance(q, ProductQuantizer)]
-        return sum(2 * book.size for book in books)
+        """Bytes of all centroids, and rotations, at 2 a number; they do not grow with the text."""
+        learnt = [vars(q) for q in self.quantizers.values() if isinstance(q, ProductQuantizer)]
+        return sum(2 * one[name].size for one in learnt for name in ("codebooks_", "rotation_") if name in one)
 
 
 @dataclass(eq=False)
