@@ -134,3 +134,10 @@ def test_faults() -> None:
     with pytest.raises(DataError, match="weights"):
         ProductQuantizer().fit(X, sample_weight=-np.ones(len(X)))
     assert str(parse("ProductQuantizer(4, bits=4, rotate=True)").children()[0]) == str(ProductQuantizer(4, 4, True))
+
+
+def test_no_row_gives_no_code_and_no_row() -> None:
+    quantizer = ProductQuantizer(5, bits=4).fit(X)
+    codes = quantizer.transform(X[:0])
+    assert codes.shape == (0, 3)
+    assert quantizer.inverse_transform(codes).shape == (0, 24)

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from plait.analysis.augmentation import keyboard_typos as keyboard_typos
     from plait.analysis.augmentation import split_words as split_words
     from plait.analysis.augmentation import substitute_characters as substitute_characters
+    from plait.analysis.channels import ChannelEntropy as ChannelEntropy
+    from plait.analysis.channels import channel_entropy as channel_entropy
     from plait.analysis.depth import DepthProfile as DepthProfile
     from plait.analysis.depth import Stages as Stages
     from plait.analysis.depth import depth_profile as depth_profile
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from plait.analysis.trajectory import curvature as curvature
 
 NAMES = {
+    "ChannelEntropy": "plait.analysis.channels",
     "DepthProfile": "plait.analysis.depth",
     "Diagnosis": "plait.analysis.result",
     "Inspection": "plait.analysis.inspection",
@@ -62,6 +65,7 @@ NAMES = {
     "Stages": "plait.analysis.depth",
     "anisotropy": "plait.analysis.geometry",
     "augment": "plait.analysis.augmentation",
+    "channel_entropy": "plait.analysis.channels",
     "choose_layer": "plait.analysis.layer_choice",
     "curvature": "plait.analysis.trajectory",
     "decompose_position_context": "plait.analysis.position_context",

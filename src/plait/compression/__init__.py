@@ -9,6 +9,8 @@ STEPS = {
     "ResidualBinary": "plait.compression.residual_binary",
 }
 NAMES = STEPS | {
+    "QuantizedKVCache": "plait.compression.key_value_cache",
+    "capture": "plait.compression.key_value_cache",
     "nearest_vectors": "plait.compression.brute_force",
     "pair_similarity": "plait.compression.search",
     "rescored": "plait.compression.brute_force",

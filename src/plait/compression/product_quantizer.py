@@ -143,7 +143,7 @@ class ProductQuantizer(Quantiser):
         """``[N, P * dims]`` centroids of ``[N, P]`` numbers, in the rotated space where there is a rotation."""
         flat = self.codebooks_.reshape(-1, self.dims)
         places = numbers + np.arange(numbers.shape[1]) * self.codebooks_.shape[1]
-        out: Floats = flat[places].reshape(len(numbers), -1)
+        out: Floats = flat[places].reshape(len(numbers), numbers.shape[1] * self.dims)
         return out
 
     def _decoded(self, codes: NDArray[np.generic]) -> Floats:

@@ -11,6 +11,10 @@ NAMES = STEPS | {
     "reordered": "plait.encoders.interventions",
     "intervene": "plait.encoders.interventions",
     "attention_sees": "plait.encoders.interventions",
+    "KeysValues": "plait.encoders.keys_values",
+    "change_keys_values": "plait.encoders.keys_values",
+    "next_token_losses": "plait.encoders.keys_values",
+    "read_keys_values": "plait.encoders.keys_values",
     "Reading": "plait.encoders.tuning",
     "TunedHost": "plait.encoders.tuning",
 }
