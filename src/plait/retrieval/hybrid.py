@@ -111,7 +111,8 @@ class HybridScorer:
         total: Floats = np.asarray(self.weights, np.float32) @ three
         return total
 
-    def rankings(self, queries: MultiOutput, documents: MultiOutput, candidates: Ints) -> Three:
+    @staticmethod
+    def rankings(queries: MultiOutput, documents: MultiOutput, candidates: Ints) -> Three:
         """The candidates of each query by each of the three scores.
 
         Args:

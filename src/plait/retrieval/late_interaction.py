@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plait.plan import Progress, plan_batches
-from plait.roles import Encoder, LayerMix
-from plait.step import Chain, unit_rows
+from plait.roles import Encoder, LayerMix, Pooling
+from plait.step import Chain, Step, unit_rows
 from plait.types import DataError, Floats, Ints, RecipeError, Tokens
 
 
@@ -62,6 +63,21 @@ class TokenEncoder:
             )
         self.encoder = encoder
         self.mix = mixes[0].mix(encoder.depth) if mixes else ((encoder.depth, 1.0),)
+
+    @classmethod
+    def of(cls, recipe: Step) -> TokenEncoder:
+        """The token vectors that a recipe pools.
+
+        Raises:
+            RecipeError: if it has several encoders, changes its encoder, or pools something else than states.
+        """
+        steps = list(recipe.steps) if isinstance(recipe, Chain) else [recipe]
+        kept = list(takewhile(lambda step: isinstance(step, Encoder | LayerMix), steps))
+        if not kept or len(kept) == len(steps) or not isinstance(steps[len(kept)], Pooling):
+            raise RecipeError(
+                f"{recipe} has no one kind of token vectors; expected an encoder, perhaps a layer step, and a pooling"
+            )
+        return cls(Chain(kept))
 
     def batches(
         self, texts: Sequence[str], role: str = "document", progress: Progress | None = None

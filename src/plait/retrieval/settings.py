@@ -12,6 +12,8 @@ from plait.retrieval.rank_fusion import NORMS
 from plait.types import DataError, RecipeError
 
 FILE = "retrieval.json"
+TOKENS = "tokens"
+"""Stands in `Settings.rescore` for the token vectors of the index's own encoder."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Settings:
         words: what the score by words weighs beside that by meaning, 0 to 1; 0 makes no index of words.
         norm: how the two are brought to one scale (see `fuse`).
         depth: how many each of the two searches finds.
-        rescore: a cross-encoder that looks at the best again; "" is none.
+        rescore: what looks at the best again: a cross-encoder, or "tokens" for the best match of each query token
+            (`LateInteraction`) by the index's own encoder; "" is nothing.
         rescored: how many it looks at.
 
     Raises:

@@ -12,6 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 
+from plait.items import check_items
 from plait.plan import Progress
 from plait.retrieval.late_interaction import TokenBatch, TokenEncoder
 from plait.training.examples import Triples
@@ -61,8 +62,10 @@ class LexicalPairs:
             progress: called with a label, tokens read, tokens in all.
 
         Raises:
-            DataError: if there are fewer than four pairs, or the three do not fit together.
+            DataError: if there are fewer than four pairs, the three do not fit together, or all texts are empty.
         """
+        for texts in (queries, answers):
+            check_items(texts)
         if len(queries) != len(answers) or len(queries) < FEWEST:
             raise DataError(
                 f"{len(queries)} queries and {len(answers)} answers; expected one answer a query, and {FEWEST} pairs"
@@ -82,6 +85,8 @@ class LexicalPairs:
             for texts, role, shift in ((list(asked), "query", 0), (list(told), "document", len(asked)))
             for batch in encoder.batches(texts, role, progress)
         ]
+        if not any(len(ids) for _, ids, _ in parts):
+            raise DataError("the queries and answers are all empty; there is no word to weigh")
         return cls(*_by_text(parts, total), examples)
 
 
