@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from plait import parse
-from plait.retrieval import Bm25, HypotheticalDocuments, Index, RecordedGenerator, Settings
+from plait.retrieval import (
+    Bm25,
+    HypotheticalDocuments,
+    Index,
+    LateInteraction,
+    RecordedGenerator,
+    Settings,
+    TokenEncoder,
+)
 from plait.retrieval.generation import Draw
 from plait.step import Composite, unit_rows
 from plait.store import Record, Table
@@ -243,3 +251,17 @@ def test_so_many_are_rescored(recipe: Composite, tmp_path: Path) -> None:
     hits = index.search("rain", k=1)
     assert seen == [6]
     assert len(hits) == 1
+
+
+def test_the_best_are_looked_at_token_by_token(recipe: Composite, tiny_bert: Path, tmp_path: Path) -> None:
+    bert = parse(f'Transformer("{tiny_bert}") | Layer(2) | MeanPool()')
+    index = Index.create(tmp_path / "i", bert, DOCUMENTS, Settings(words=0, rescore="tokens", rescored=4))
+    late = LateInteraction(TokenEncoder(parse(f'Transformer("{tiny_bert}") | Layer(2)')))  # type: ignore[arg-type]
+    expected = late.scores("rain", [record.text for record in DOCUMENTS])
+    hits = Index.open(tmp_path / "i").search("rain", k=4)
+    assert [hit.id for hit in hits] == [DOCUMENTS[n].id for n in np.argsort(-expected, kind="stable")]
+    np.testing.assert_allclose([hit.score for hit in hits], np.sort(expected)[::-1], atol=1e-5)
+    with pytest.raises(RecipeError, match="no one kind of token vectors"):
+        Index.create(tmp_path / "j", recipe + bert, DOCUMENTS, Settings(rescore="tokens"))
+    assert not (tmp_path / "j").exists()
+    assert index.search("rain", k=1) == hits[:1]

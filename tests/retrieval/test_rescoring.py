@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plait import Layer, MeanPool, Transformer
+from plait import Layer, MeanPool, StaticTable, Transformer
 from plait.retrieval import CrossEncoder, LateInteraction, TokenEncoder, max_similarity, rescore
 from plait.retrieval.rescoring import scorer
 from plait.store import Hit
@@ -87,8 +87,10 @@ def test_the_second_look_weighs_its_share(share: float, order: str) -> None:
 
 
 def test_scorers_have_names(tiny_table: Path) -> None:
-    assert isinstance(scorer("a/cross-encoder"), CrossEncoder)
-    late = scorer(f'StaticTable("{tiny_table}")')
-    assert isinstance(late, LateInteraction)
+    own = StaticTable(str(tiny_table)) | MeanPool()
+    assert isinstance(scorer("a/cross-encoder", own), CrossEncoder)
+    texts = [f'StaticTable("{tiny_table}")', "tokens"]
+    first, second = (scorer(text, own).scores("a fox", SENTENCES) for text in texts)
+    np.testing.assert_array_equal(first, second)
     with pytest.raises(RecipeError, match="gives no token vectors"):
-        scorer(f'StaticTable("{tiny_table}") | MeanPool()')
+        scorer(f'StaticTable("{tiny_table}") | MeanPool()', own)

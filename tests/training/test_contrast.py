@@ -82,3 +82,10 @@ def test_shared_negatives_are_extra_columns() -> None:
     expected = torch.nn.functional.cross_entropy(logits, torch.arange(5))
     torch.testing.assert_close(InfoNCE(0.1, hardest=3)(queries, positives, shared=(pool, right)), expected)
     assert InfoNCE(0.1, in_batch=False)(queries, positives, shared=(pool, right)) < expected
+
+
+def test_by_the_dot_product(batch):
+    q, p, _ = batch
+    logits = torch.from_numpy(q @ p.T / 0.5)
+    expected = torch.nn.functional.cross_entropy(logits, torch.arange(len(q)))
+    assert float(InfoNCE(0.5, cosine=False)(*tensors(q, p))) == pytest.approx(float(expected), rel=1e-5)

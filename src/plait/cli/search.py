@@ -52,7 +52,9 @@ WHERE = typer.Option(metavar="CONDITION", help="Only records that meet it: 'year
 CUT = typer.Option(help="Cut documents first: tokens:128, sentences:5 or headings.")
 CONTEXT = typer.Option(help='"title" puts title and headings in front of each passage.')
 WORDS = typer.Option(min=0, max=1, help="What a score by words (BM25) weighs beside that by meaning.")
-RESCORE = typer.Option(metavar="MODEL", help="Who looks at the best again: a cross-encoder, or an encoder by its text.")
+RESCORE = typer.Option(
+    metavar="MODEL", help='Who looks at the best again: a cross-encoder, "tokens", or an encoder by its text.'
+)
 HYDE = typer.Option(metavar="MODEL", help="Search with what this decoder would answer, too.")
 
 

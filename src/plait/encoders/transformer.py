@@ -129,6 +129,16 @@ class Transformer(Encoder):
         found: int | None = self._plain.backend.token_to_id(token)
         return found
 
+    @property
+    def vocabulary(self) -> int:
+        """V: ids of tokens are below it."""
+        return self._plain.vocabulary
+
+    @property
+    def special_ids(self) -> frozenset[int]:
+        """Ids that stand for no word: padding, the unknown, what stands around a text."""
+        return self._plain.special_ids
+
     def tokenize(self, items: Items) -> Tokens:
         return self._tokenize(items, spans=False)
 

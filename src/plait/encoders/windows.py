@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,18 @@ class PlainTokenizer:
         self.prefix: list[int] = full[:start]
         self.suffix: list[int] = full[start + len(bare) :]
         self.specials = dict(specials)
+
+    @cached_property
+    def vocabulary(self) -> int:
+        """V: ids are below it."""
+        ids: dict[str, int] = self.backend.get_vocab(with_added_tokens=True)
+        return 1 + max(ids.values())
+
+    @cached_property
+    def special_ids(self) -> frozenset[int]:
+        """Ids that stand for no word: padding, the unknown, what stands around a text."""
+        added = self.backend.get_added_tokens_decoder()
+        return frozenset(number for number, token in added.items() if token.special)
 
     def encode(self, texts: Sequence[str], offsets: bool) -> list[Any]:
         """The tokenizer's own encodings, with character offsets or (faster) without."""

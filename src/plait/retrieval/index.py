@@ -15,11 +15,12 @@ import numpy as np
 from plait.chunks import cuts
 from plait.retrieval.chunking import SEPARATOR, Passages, by_document, named
 from plait.retrieval.hypothetical import HypotheticalDocuments
+from plait.retrieval.late_interaction import TokenEncoder
 from plait.retrieval.late_passages import add_late, late_table
 from plait.retrieval.lexical import Bm25
 from plait.retrieval.rank_fusion import NOTHING, Ranking, fuse
 from plait.retrieval.rescoring import Scorer, rescore, scorer
-from plait.retrieval.settings import Settings
+from plait.retrieval.settings import TOKENS, Settings
 from plait.step import Composite
 from plait.store.blocks import Told, batched, block_size, encode_queries
 from plait.store.ranking import Hit
@@ -80,9 +81,12 @@ class Index:
 
         Raises:
             DataError: if something is there already, or there is no text.
-            RecipeError: if the recipe is not fitted or gives no vectors, or documents were to be cut twice.
+            RecipeError: if the recipe is not fitted or gives no vectors, documents were to be cut twice, or the best
+                are to be looked at token by token and it has no one kind of them.
         """
         settings = settings or Settings()
+        if settings.rescore == TOKENS:
+            TokenEncoder.of(recipe)  # a recipe that cannot is refused before anything is read
         late = any(cuts(strand.pool) for strand in recipe.strands())
         if late and (settings.cut or resume):
             what = f"the cut {settings.cut!r}" if settings.cut else "resume"
@@ -238,7 +242,7 @@ class Index:
 
     @cached_property
     def _scorer(self) -> Scorer | None:
-        return scorer(self.settings.rescore) if self.settings.rescore else None
+        return scorer(self.settings.rescore, self.table.recipe) if self.settings.rescore else None
 
     def _by_words(self, queries: Sequence[str], depth: int, where: Where | None) -> Ranking:
         rows, words = self._words

@@ -12,7 +12,8 @@ from plait._lazy import need
 from plait.recipe import parse
 from plait.retrieval.late_interaction import TokenEncoder, max_similarity
 from plait.retrieval.rank_fusion import NORMS
-from plait.step import Chain
+from plait.retrieval.settings import TOKENS
+from plait.step import Chain, Composite
 from plait.store.ranking import Hit
 from plait.types import Floats, ModelError, RecipeError
 
@@ -70,16 +71,25 @@ class LateInteraction:
         )
 
 
-def scorer(text: str) -> Scorer:
-    """A scorer by what names it: an encoder's text compares token vectors, anything else is a cross-encoder.
+def scorer(text: str, recipe: Composite) -> Scorer:
+    """Who looks at the best again, by what names it.
+
+    Args:
+        text: "tokens" compares token vectors of the recipe's own encoder, the text of an encoder those of another;
+            anything else names a cross-encoder.
+        recipe: of the index.
 
     Raises:
         RecipeError: if the text has brackets and is no encoder.
 
     Example:
-        >>> scorer('StaticTable("wordllama")').scores("a flute", ["a man plays the flute", "rain"]).argmax()
+        >>> from plait import MeanPool, StaticTable
+        >>> own = scorer("tokens", StaticTable("wordllama") | MeanPool())
+        >>> own.scores("a flute", ["a man plays the flute", "rain"]).argmax()
         np.int64(0)
     """
+    if text == TOKENS:
+        return LateInteraction(TokenEncoder.of(recipe))
     if "(" not in text:
         return CrossEncoder(text)
     step = parse(text)

@@ -12,6 +12,8 @@ from plait.retrieval.rank_fusion import NORMS
 from plait.types import DataError, RecipeError
 
 FILE = "retrieval.json"
+TOKENS = "tokens"
+"""Stands in `Settings.rescore` for the token vectors of the index's own encoder."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,9 @@ class Settings:
         words: what the score by words weighs beside that by meaning, 0 to 1; 0 makes no index of words.
         norm: how the two are brought to one scale (see `fuse`).
         depth: how many each of the two searches finds.
-        rescore: who looks at the best again: the name of a cross-encoder, or an encoder's text, such as
-            ``Transformer("all-MiniLM-L6-v2")``, whose token vectors are compared; "" is none.
+        rescore: who looks at the best again: the name of a cross-encoder; "tokens" for the index's own encoder, or
+            the text of another, such as ``Transformer("all-MiniLM-L6-v2")``, whose token vectors are compared (see
+            `LateInteraction`); "" is none.
         rescored: how many are looked at.
         share: of that second look in the final score, above 0 to 1; 1 forgets the first.
 

@@ -20,6 +20,8 @@ class InfoNCE(nn.Module):
             as with the classes of a classification.
         hardest: of the negatives that all queries share, only that many are counted, those most similar to a query;
             None counts all.
+        cosine: compare by the cosine; off where vectors are searched by the dot product, such as sparse ones, whose
+            length says something.
 
     Raises:
         ValueError: if ``in_batch`` is off and there is no hard negative to tell the positive from.
@@ -39,9 +41,10 @@ class InfoNCE(nn.Module):
         symmetric: bool = False,
         in_batch: bool = True,
         hardest: int | None = None,
+        cosine: bool = True,
     ) -> None:
         super().__init__()
-        self.symmetric, self.in_batch, self.hardest = symmetric, in_batch, hardest
+        self.symmetric, self.in_batch, self.hardest, self.cosine = symmetric, in_batch, hardest, cosine
         self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)), requires_grad=learned)
 
     def forward(
@@ -64,7 +67,7 @@ class InfoNCE(nn.Module):
         """
         if negatives is None and shared is None and not self.in_batch:
             raise ValueError("without in-batch negatives each query needs hard negatives: give some, or in_batch=True")
-        queries, positives = F.normalize(queries, dim=-1), F.normalize(positives, dim=-1)
+        queries, positives = self._compared(queries), self._compared(positives)
         scale = torch.exp(-self.log_temperature)
         logits = scale * queries @ positives.T
         own = torch.eye(len(queries), dtype=torch.bool, device=logits.device)
@@ -75,15 +78,18 @@ class InfoNCE(nn.Module):
         target = torch.arange(len(queries), device=logits.device)
         backward = F.cross_entropy(logits.T, target) if self.symmetric else None
         if negatives is not None:
-            hard = scale * torch.einsum("bd,bhd->bh", queries, F.normalize(negatives, dim=-1))
+            hard = scale * torch.einsum("bd,bhd->bh", queries, self._compared(negatives))
             logits = torch.cat([logits, hard], dim=1)
         if shared is not None:
             logits = torch.cat([logits, scale * self._shared(queries, *shared)], dim=1)
         forward = F.cross_entropy(logits, target)
         return forward if backward is None else (forward + backward) / 2
 
+    def _compared(self, vectors: Tensor) -> Tensor:
+        return F.normalize(vectors, dim=-1) if self.cosine else vectors
+
     def _shared(self, queries: Tensor, pool: Tensor, right: Tensor) -> Tensor:
-        cosines = (queries @ F.normalize(pool, dim=-1).T).masked_fill(right, -torch.inf)
+        cosines = (queries @ self._compared(pool).T).masked_fill(right, -torch.inf)
         if self.hardest is None or self.hardest >= len(pool):
             return cosines
         return cosines.topk(self.hardest, dim=1).values

@@ -52,11 +52,12 @@ class Contrast(Objective):
         examples: what belongs together.
         temperature: of the loss.
         seed: of the part that is held out.
+        cosine: as in `InfoNCE`.
     """
 
-    def __init__(self, examples: Triples, temperature: float = 0.05, seed: int = 0) -> None:
+    def __init__(self, examples: Triples, temperature: float = 0.05, seed: int = 0, cosine: bool = True) -> None:
         self.examples, self.held = examples.split(seed=seed)
-        self.head = self._loss = InfoNCE(temperature)
+        self.head = self._loss = InfoNCE(temperature, cosine=cosine)
 
     def batches(self, size: int, seed: int) -> Iterator[Triples]:
         """The triples of an epoch."""
