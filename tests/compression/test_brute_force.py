@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plait.compression import brute_force
+from plait.compression import brute_force, scoring
 from plait.compression.brute_force import nearest_vectors, rescored
 from plait.compression.hamming import nearest
 from plait.types import DataError, RecipeError
@@ -21,10 +21,10 @@ def draw(rows: int, width: int, seed: int) -> np.ndarray:
 def choose(path: str, patch: pytest.MonkeyPatch) -> None:
     if path == "faiss":
         pytest.importorskip("faiss")
-        assert brute_force.library() is not None
+        assert scoring.library() is not None
     else:
         patch.setitem(sys.modules, "faiss", None)
-        assert brute_force.library() is None
+        assert scoring.library() is None
 
 
 def sorted_whole(queries: np.ndarray, vectors: np.ndarray, k: int, cosine: bool) -> tuple[np.ndarray, np.ndarray]:
