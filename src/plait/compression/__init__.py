@@ -9,6 +9,7 @@ STEPS = {
     "ResidualBinary": "plait.compression.residual_binary",
 }
 NAMES = STEPS | {
+    "Lengths": "plait.compression.lengths",
     "nearest_vectors": "plait.compression.brute_force",
     "pair_similarity": "plait.compression.search",
     "rescored": "plait.compression.brute_force",
