@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from plait.compression.lengths import Lengths
-from plait.compression.scoring import Dots, Scorer
+from plait.compression.scoring import Dots, Scorer, library
 from plait.types import DataError, Floats, Ints, RecipeError
 
 BLOCK = 16_384
@@ -21,6 +21,9 @@ BLOCK = 16_384
 
 VIEWED = 1 << 17
 """Rows scored at once where they are scored as they lie."""
+
+SCORES = 1 << 23
+"""Scores at once up to which numpy is quickest over as many rows; faiss keeps few of them."""
 
 QUERIES = 512
 """Queries scored at once."""
@@ -97,7 +100,8 @@ def nearest_vectors(
     if not np.isfinite(asked).all():
         raise DataError("a query holds NaN or infinity: look for an empty input or a damaged model")
     scorer = Dots(asked, _as_floats, cosine, lengths)
-    scorer.viewed = scorer.lengths is not None and vectors.dtype == np.float32 and vectors.flags.c_contiguous
+    as_they_lie = scorer.lengths is not None and vectors.dtype == np.float32 and vectors.flags.c_contiguous
+    scorer.viewed = as_they_lie and (library() is not None or min(len(asked), QUERIES) * VIEWED <= SCORES)
     return best_rows(scorer, vectors, k)
 
 
