@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,7 @@ SETS = ("npl_vaswani", "scifact")
 RECIPE = 'Transformer("all-MiniLM-L6-v2", dtype="bfloat16") | MeanPool()'
 K = 10
 RESCORES = (0, 1, 2, 4, 8, 16, 32)
-"""Candidates for each result that the float query ranks anew by their signs."""
+"""Codes for each one asked for that the float query ranks anew."""
 CANDIDATES = (10, 20, 30, 50, 75, 95, 100, 150, 200, 300, 500)
 """Candidates that the float vectors rank anew."""
 DIMS = (4, 8, 16, 32)
@@ -91,8 +91,8 @@ def settings() -> Iterator[Setting]:
     yield Setting((), Int8())
     for rescore in RESCORES:
         yield Setting((), Binary(rescore))
-    for steps in ((), (Center(),)):
-        yield Setting(steps, Binary(0), CANDIDATES)
+    for binary in (Setting((), Binary(0)), Setting((Center(),), Binary(0)), Setting((), Binary())):
+        yield replace(binary, candidates=CANDIDATES)
     for rotate in (False, True):
         for dims in DIMS:
             yield Setting((), ProductQuantizer(dims, rotate=rotate), (0, 100))

@@ -106,6 +106,7 @@ def test_cosines_of_measured_vectors(path: str, queries: int, spread: float, mon
     base = np.vstack([draw(200, 24, 0), asked[:1] + 0.02 * draw(200, 24, 3)])
     base /= np.linalg.norm(base, axis=1, keepdims=True)
     vectors = (base * random.uniform(1 - spread, 1 + spread, (400, 1))).astype(np.float32)
+    vectors[7] = 0
     expected, values = sorted_whole(asked, vectors, 10, cosine=True)
     for lengths in (None, Lengths.of(vectors)):
         numbers, scores = nearest_vectors(asked, vectors, 10, lengths=lengths)
@@ -134,10 +135,17 @@ def test_lengths_whose_squares_float32_cannot_hold(path: str, monkeypatch: pytes
     np.testing.assert_allclose(scores, values, rtol=1e-6)
 
 
+def test_rows_of_zeros_come_between_the_near_and_the_opposite() -> None:
+    vectors = np.vstack([-np.eye(4), np.zeros((2, 4)), np.eye(4)[:1]]).astype(np.float32)
+    numbers, scores = nearest_vectors(np.ones((1, 4)), vectors, 4, lengths=Lengths.of(vectors))
+    assert numbers.tolist() == [[6, 4, 5, 0]]
+    assert scores.tolist() == [[0.5, 0, 0, -0.5]]
+
+
 @given(st.lists(st.lists(st.floats(-1e3, 1e3, width=32), min_size=3, max_size=3), max_size=20))
 def test_lengths(rows: list[list[float]]) -> None:
     vectors = np.array(rows, np.float64).reshape(-1, 3)
-    sizes = [math.hypot(*row) for row in rows] or [0]
+    sizes = [size for row in rows if (size := math.hypot(*row))] or [0]
     measured = Lengths.of(vectors)
     np.testing.assert_allclose([measured.shortest, measured.longest], [min(sizes), max(sizes)], rtol=1e-6, atol=1e-44)
     assert measured.spread == max(abs(measured.longest - 1), abs(1 - measured.shortest))

@@ -28,7 +28,7 @@ class Lengths:
     again and again measures them once.
 
     Attributes:
-        shortest: least Euclidean length.
+        shortest: least Euclidean length above 0; a row of zeros scores 0 however it is scaled.
         longest: greatest Euclidean length.
 
     Example:
@@ -62,11 +62,11 @@ class Lengths:
                 f"{len(where)} of {len(lengths)} rows to search hold NaN, infinity or numbers too large for float32: "
                 "look for empty inputs or a damaged model"
             )
-        return cls(float(lengths.min(initial=longest)), longest)
+        return cls(float(lengths.min(initial=longest, where=lengths > 0)), longest)
 
     @property
     def spread(self) -> float:
-        """How far from 1 a length may be."""
+        """How far from 1 a length above 0 may be."""
         return max(abs(self.longest - 1), abs(1 - self.shortest))
 
 

@@ -166,9 +166,9 @@ class Dots(Scorer):
 
 def _scaled(rows: Floats, lengths: Floats, fresh: bool) -> Floats:
     """Rows at length 1, in the place of the old ones where these are nobody else's."""
-    if lengths.min(initial=1) < SMALL:
+    if Lengths.of_all(lengths).shortest < SMALL:
         return unit_rows(rows)
-    scaled: Floats = np.divide(rows, lengths[:, None], out=rows if fresh else None)
+    scaled: Floats = np.divide(rows, np.where(lengths > 0, lengths, 1)[:, None], out=rows if fresh else None)
     return scaled
 
 
