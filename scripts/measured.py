@@ -19,6 +19,18 @@ best model as it comes, and the best without it, against the winner. All were ch
 part; a star stands where the 95 % interval excludes zero.
 """
 
+SEARCH = """## Exact search beside faiss
+
+Queries a CPU-second for the {k} best, one thread of {processor}, in turns, in one run; in brackets, beside the quickest
+way through faiss. `Lengths.of(vectors)` was measured before the clock started, as faiss' index was built.
+"""
+RECALL = """## What codes keep of an exact search
+
+`{recipe}` at length 1; {sets}. Recall@{k} is the share of what an exact search over the floats finds; nDCG@{k} is by
+the sets' own judgements. Scanned are the bytes looked at for one query, beside all floats. Documents alone taught the
+codes. Candidates that are rescored by floats are read from a memory-mapped file.
+"""
+
 
 def main() -> int:
     text = page()
@@ -53,6 +65,10 @@ def page() -> str:
         parts.append(_ingest(ingest))
     if cluster := _read("cluster"):
         parts.append(_cluster(cluster))
+    if search := _read("search"):
+        parts.append(_search(search))
+    if recall := _read("recall"):
+        parts.append(_recall(recall))
     return "\n".join(parts)
 
 
@@ -172,6 +188,48 @@ def _cluster(cluster: dict[str, Any]) -> str:
         "of a machine are assumptions; put your own in. A billion is a thousand millions: shards share nothing.\n"
     )
     return "\n".join([head, _table(names, rows), "", *lines, ""])
+
+
+def _search(search: dict[str, Any]) -> str:
+    """Queries a second by who is asked and how many at once, each beside the quickest way through faiss."""
+    parts = [SEARCH.format(k=search["k"], processor=search["machine"]["processor"])]
+    sizes = {"bits": search["bits"]}
+    for what in dict.fromkeys(timing["what"] for timing in search["works"]):
+        mine = [timing for timing in search["works"] if timing["what"] == what]
+        blocks = sorted({timing["queries"] for timing in mine})
+        rows, width = sizes.get(what, search["floats"])
+        cells = {
+            (timing["who"], timing["queries"]): f"{timing['median']:,.0f} ({timing['of_faiss']:.2f})" for timing in mine
+        }
+        names = dict.fromkeys(timing["who"] for timing in mine)
+        lines = [[who, *(cells.get((who, block), "") for block in blocks)] for who in names]
+        parts.append(f"### {rows:,} × {width} {what}\n\n{_table(['who', *(f'{b} at once' for b in blocks)], lines)}\n")
+    return "\n".join(parts)
+
+
+def _recall(recall: dict[str, Any]) -> str:
+    """What codes keep: the best for their bytes first, then all."""
+    sets = recall["sets"]
+    points = list(zip(*(run["points"] for run in sets.values()), strict=True))
+    order = sorted(points, key=lambda point: (max(p["share_scanned"] for p in point), -min(p["recall"] for p in point)))
+    front, best = [], -1.0
+    for point in order:
+        if (worst := min(p["recall"] for p in point)) > best:
+            front, best = [*front, point], worst
+    names = ["recipe", "rescored by floats", "bytes a vector"]
+    names += [f"{name}: {what}" for name in sets for what in ("scanned", "recall", "nDCG")]
+    texts = ", ".join(
+        f"{name} ({run['documents']:,} documents, {run['queries']} queries)" for name, run in sets.items()
+    )
+    head = RECALL.format(recipe=recall["recipe"], sets=texts, k=recall["k"])
+    everything = f"### All\n\n{_table(names, list(map(_point, points)))}\n"
+    return "\n".join([head, f"### Best for its bytes\n\n{_table(names, list(map(_point, front)))}\n", everything])
+
+
+def _point(point: tuple[dict[str, Any], ...]) -> list[str]:
+    first = point[0]
+    figures = [text for p in point for text in (f"{p['share_scanned']:.2%}", f"{p['recall']:.3f}", f"{p['ndcg']:.4f}")]
+    return [f"`{first['recipe']}`", str(first["candidates"] or ""), f"{first['bytes_a_vector']:,}", *figures]
 
 
 def _table(names: list[str], rows: list[list[str]]) -> str:

@@ -1,3 +1,4 @@
+import math
 import sys
 
 import numpy as np
@@ -5,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plait.compression import brute_force
+from plait.compression import brute_force, scoring
 from plait.compression.brute_force import nearest_vectors, rescored
 from plait.compression.hamming import nearest
+from plait.compression.lengths import Lengths
 from plait.types import DataError, RecipeError
 
 PATHS = ("faiss", "numpy")
@@ -21,10 +23,10 @@ def draw(rows: int, width: int, seed: int) -> np.ndarray:
 def choose(path: str, patch: pytest.MonkeyPatch) -> None:
     if path == "faiss":
         pytest.importorskip("faiss")
-        assert brute_force.library() is not None
+        assert scoring.library() is not None
     else:
         patch.setitem(sys.modules, "faiss", None)
-        assert brute_force.library() is None
+        assert scoring.library() is None
 
 
 def sorted_whole(queries: np.ndarray, vectors: np.ndarray, k: int, cosine: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -92,6 +94,63 @@ def test_order_does_not_hang_on_rounding(path: str, monkeypatch: pytest.MonkeyPa
     np.testing.assert_array_equal(numbers, sorted_whole(base[None], vectors, 5, False)[0])
 
 
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("queries", [1, 6])
+@pytest.mark.parametrize("spread", [0.0, 5e-5, 0.1])
+def test_cosines_of_measured_vectors(path: str, queries: int, spread: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Vectors of almost length 1 are multiplied as they lie, and rank by their cosine nevertheless."""
+    choose(path, monkeypatch)
+    monkeypatch.setattr(brute_force, "VIEWED", 150)
+    monkeypatch.setattr(brute_force, "BLOCK", 60)
+    random, asked = np.random.default_rng(2), draw(queries, 24, 1)
+    base = np.vstack([draw(200, 24, 0), asked[:1] + 0.02 * draw(200, 24, 3)])
+    base /= np.linalg.norm(base, axis=1, keepdims=True)
+    vectors = (base * random.uniform(1 - spread, 1 + spread, (400, 1))).astype(np.float32)
+    vectors[7] = 0
+    expected, values = sorted_whole(asked, vectors, 10, cosine=True)
+    for lengths in (None, Lengths.of(vectors)):
+        numbers, scores = nearest_vectors(asked, vectors, 10, lengths=lengths)
+        np.testing.assert_array_equal(numbers, expected)
+        np.testing.assert_allclose(scores, values, rtol=5e-7, atol=5e-8)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_measured_once_or_each_time(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    choose(path, monkeypatch)
+    vectors, asked = draw(300, 16, 0) * np.linspace(0.1, 9, 300, dtype=np.float32)[:, None], draw(5, 16, 1)
+    for cosine in (True, False):
+        once = nearest_vectors(asked, vectors, 7, cosine, Lengths.of(vectors))
+        for one, other in zip(once, nearest_vectors(asked, vectors, 7, cosine), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_lengths_whose_squares_float32_cannot_hold(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    choose(path, monkeypatch)
+    scales = np.resize(np.array([1e-42, 1e-30, 1, 1e30], np.float64), 120)[:, None]
+    vectors, asked = (draw(120, 16, 0) * scales).astype(np.float32), draw(3, 16, 1)
+    numbers, scores = nearest_vectors(asked, vectors, 10)
+    expected, values = sorted_whole(asked, vectors, 10, cosine=True)
+    np.testing.assert_array_equal(numbers, expected)
+    np.testing.assert_allclose(scores, values, rtol=1e-6)
+
+
+def test_rows_of_zeros_come_between_the_near_and_the_opposite() -> None:
+    vectors = np.vstack([-np.eye(4), np.zeros((2, 4)), np.eye(4)[:1]]).astype(np.float32)
+    numbers, scores = nearest_vectors(np.ones((1, 4)), vectors, 4, lengths=Lengths.of(vectors))
+    assert numbers.tolist() == [[6, 4, 5, 0]]
+    assert scores.tolist() == [[0.5, 0, 0, -0.5]]
+
+
+@given(st.lists(st.lists(st.floats(-1e3, 1e3, width=32), min_size=3, max_size=3), max_size=20))
+def test_lengths(rows: list[list[float]]) -> None:
+    vectors = np.array(rows, np.float64).reshape(-1, 3)
+    sizes = [size for row in rows if (size := math.hypot(*row))] or [0]
+    measured = Lengths.of(vectors)
+    np.testing.assert_allclose([measured.shortest, measured.longest], [min(sizes), max(sizes)], rtol=1e-6, atol=1e-44)
+    assert measured.spread == max(abs(measured.longest - 1), abs(1 - measured.shortest))
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     codes=st.integers(1, 80), width=st.integers(1, 17), k=st.integers(1, 20), seed=st.integers(0, 99), few=st.booleans()
@@ -138,3 +197,6 @@ def test_faults() -> None:
         nearest_vectors(vectors[:, :3], vectors, 1)
     with pytest.raises(DataError, match="NaN"):
         nearest_vectors(np.full((1, 4), np.nan), vectors, 1)
+    vectors[3, 1] = np.nan
+    with pytest.raises(DataError, match="1 of 5 rows to search hold NaN"):
+        nearest_vectors(np.ones((1, 4)), vectors, 1)

@@ -9,6 +9,7 @@ STEPS = {
     "ResidualBinary": "plait.compression.residual_binary",
 }
 NAMES = STEPS | {
+    "Lengths": "plait.compression.lengths",
     "QuantizedKVCache": "plait.compression.key_value_cache",
     "capture": "plait.compression.key_value_cache",
     "nearest_vectors": "plait.compression.brute_force",

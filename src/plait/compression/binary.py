@@ -7,8 +7,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from plait.compression.brute_force import Dots, best_found
+from plait.compression.brute_force import best_found
 from plait.compression.hamming import nearest
+from plait.compression.scoring import Dots
 from plait.roles import Quantiser
 from plait.rows import checked
 from plait.types import DataError, Floats, Ints, RecipeError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from plait.compression.brute_force import DEEPEST, library
+from plait.compression.scoring import DEEPEST, library
 from plait.types import Ints
 
 BLOCK = 16384

@@ -7,7 +7,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from plait.compression.brute_force import Dots, best_rows
+from plait.compression.brute_force import best_rows
+from plait.compression.scoring import Dots
 from plait.roles import Quantiser
 from plait.rows import blocks, checked, checked_sample, learned
 from plait.types import DataError, Floats, Ints

@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from plait.compression.balanced_rotation import balanced_rotation
 from plait.compression.bit_packing import pack_bits, unpack_bits
-from plait.compression.brute_force import Dots, best_rows
+from plait.compression.brute_force import best_rows
 from plait.compression.kmeans import kmeans, nearest_centroids
+from plait.compression.scoring import Dots, Scorer
 from plait.roles import Quantiser
 from plait.rows import Doubles, blocks, checked, checked_sample, learned
 from plait.types import DataError, Floats, Ints, RecipeError
@@ -193,31 +194,28 @@ class _Tables(Dots):
     """Scores of product codes as sums of table entries: no code is decoded but those that may be among the best."""
 
     def __init__(self, queries: Floats, quantizer: ProductQuantizer, cosine: bool) -> None:
-        super().__init__(queries, quantizer.centroids, cosine)
+        super().__init__(queries, quantizer._decoded, cosine)
         self.quantizer, books = quantizer, quantizer.codebooks_
         groups = self.queries.reshape(len(queries), len(books), -1)
         self.tables = np.einsum("qpd,pkd->qpk", groups, books).astype(np.float32)
         self.squares = np.einsum("pkd,pkd->pk", books, books)
-        self.lengths = np.ones(0, np.float32)
+        self.sizes = np.ones(0, np.float32)
 
     def ready(self, block: NDArray[np.generic]) -> NDArray[np.uint16]:
         numbers = self.quantizer.numbers(block)
-        self.lengths = np.sqrt(_summed(self.squares, numbers))
-        longest = float(self.lengths.max(initial=0))
-        self.lengths[self.lengths == 0] = 1
-        size = self._size / self.lengths.min(initial=np.inf) if self.cosine else self._size
+        self.sizes = np.sqrt(_summed(self.squares, numbers))
+        longest = float(self.sizes.max(initial=0))
+        self.sizes[self.sizes == 0] = 1
+        size = self._size / self.sizes.min(initial=np.inf) if self.cosine else self._size
         self.doubt = (np.finfo(np.float32).eps * (self.queries.shape[1] + 16) * longest * size).astype(np.float32)
         return numbers
 
-    def quick(self, queries: slice, block: NDArray[np.uint16]) -> Floats:
+    def quick(self, queries: slice | Ints, block: NDArray[np.uint16]) -> Floats:
         scores = np.stack([_summed(table, block) for table in self.tables[queries]])
-        return scores / self.lengths if self.cosine else scores
+        return scores / self.sizes if self.cosine else scores
 
-    def exact(self, queries: Ints, rows: NDArray[np.uint16]) -> Doubles:
-        return super().exact(queries, self.rows(rows))
-
-    def near(self, queries: slice, block: NDArray[np.uint16], earlier: Floats, k: int) -> tuple[Ints, Ints]:
-        return super(Dots, self).near(queries, block, earlier, k)
+    def near(self, queries: slice | Ints, block: NDArray[np.uint16], earlier: Floats, k: int) -> tuple[Ints, Ints]:
+        return Scorer.near(self, queries, block, earlier, k)
 
 
 def _summed(tables: Floats, numbers: NDArray[np.uint16]) -> Floats:

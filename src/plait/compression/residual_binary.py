@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from plait.compression.bit_planes import pack_planes, unpack_planes
-from plait.compression.brute_force import Dots, best_rows
+from plait.compression.brute_force import best_rows
 from plait.compression.hamming import nearest
 from plait.compression.residual_module import ResidualBinariser
+from plait.compression.scoring import Dots
 from plait.plan import Progress
 from plait.roles import Quantiser
 from plait.rows import blocks, checked, checked_sample

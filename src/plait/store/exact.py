@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plait.compression.lengths import Lengths
 from plait.step import Composite
 from plait.store.lance import LanceRows
 from plait.store.ranking import top, top_codes
@@ -32,6 +33,11 @@ class _Held:
     numbers: Ints
     values: NDArray[Any]
     picks: dict[str, Ints] = field(default_factory=dict)
+
+    @cached_property
+    def lengths(self) -> Lengths:
+        """Of all vectors, so that a search need not measure them."""
+        return Lengths.of(self.values)
 
     def blocks(self, places: Ints | None) -> Iterator[tuple[Ints, NDArray[Any]]]:
         """Numbers and values of all rows, or of some, part by part."""
@@ -71,11 +77,11 @@ class Exact:
         """
         layout = self._rows.layout
         if not layout.is_codes and layout.nbytes * len(self._rows) > HELD:
-            return top(queries, self._read(where), k, unit=True)
+            return top(queries, self._read(where), k)
         held = self._held
         places = None if where is None else self._places(held, where)
         if self._recipe.quantiser is None:
-            return top(queries, held.blocks(places), k, unit=True)
+            return top(queries, held.blocks(places), k, held.lengths)
         numbers, values = (held.numbers, held.values) if places is None else (held.numbers[places], held.values[places])
         return top_codes(queries, numbers, values, self._recipe.quantiser, k)
 

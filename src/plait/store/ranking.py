@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plait.compression.brute_force import best_of, nearest_vectors
+from plait.compression.lengths import Lengths
 from plait.compression.search import search_codes
 from plait.roles import Quantiser
 from plait.step import Composite, unit_rows
@@ -34,14 +35,16 @@ class Hit:
     metadata: Mapping[str, object] = field(default_factory=dict)
 
 
-def top(queries: Floats, blocks: Iterable[tuple[Ints, Floats]], k: int, unit: bool = False) -> tuple[Ints, Floats]:
+def top(
+    queries: Floats, blocks: Iterable[tuple[Ints, Floats]], k: int, lengths: Lengths | None = None
+) -> tuple[Ints, Floats]:
     """The k rows with the largest cosines, over blocks of any size; of equal scores the lower number comes first.
 
     Args:
         queries: ``[Q, D]``.
         blocks: ``[N]`` numbers and ``[N, D]`` vectors, part by part; no number comes twice.
         k: how many.
-        unit: whether the vectors have length one already.
+        lengths: of all vectors, where they were measured before.
 
     Returns:
         ``[Q, ≤ k]`` numbers and scores, best first.
@@ -56,15 +59,17 @@ def top(queries: Floats, blocks: Iterable[tuple[Ints, Floats]], k: int, unit: bo
     found, best = np.zeros((len(queries), 0), np.int64), np.zeros((len(queries), 0), np.float32)
     directions = unit_rows(queries)
     for numbers, block in map(_rising, blocks):
-        places, scores = nearest_vectors(directions, block, k, cosine=not unit)
+        places, scores = nearest_vectors(directions, block, k, lengths=lengths)
         found, best = best_of(np.hstack([found, numbers[places]]), np.hstack([best, scores]), k)
     return found, best
 
 
 def _rising(block: tuple[Ints, Floats]) -> tuple[Ints, Floats]:
     """The block in the order of its numbers: of equal scores a search gives the row that stands first."""
+    if (np.diff(block[0]) > 0).all():
+        return block
     order = np.argsort(block[0])
-    return block if (np.diff(order) == 1).all() else (block[0][order], block[1][order])
+    return block[0][order], block[1][order]
 
 
 def top_codes(queries: Floats, numbers: Ints, codes: NDArray[Any], quantiser: Quantiser, k: int) -> tuple[Ints, Floats]:
