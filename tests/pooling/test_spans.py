@@ -249,10 +249,11 @@ def test_find_takes_chunks_for_retrieval(tiny_bert: Path, tiny_table: Path, tmp_
         layers=(3,),
         mixes=(),
         trained=(),
+        chunks=(),
         poolings=("MeanPool()", 'SpanPool("sentences:1")'),
         transforms=("", "Center()"),
         widths=(8,),
-        bits=(32, 8),
+        quantisers=("", "Int8()"),
     )
     result = plait.find(_retrieval(tmp_path), space=space, out=tmp_path / "run")
     found = {c.text: c for c in result.selection.candidates}

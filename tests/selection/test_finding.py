@@ -15,6 +15,7 @@ import plait
 from plait.data import Judgements, Pairs, Task, select
 from plait.evaluation.embedded import Embedded
 from plait.evaluation.evaluators import Evaluator, Scorer, evaluator
+from plait.evaluation.judging import is_fitted
 from plait.evaluation.scores import Score
 from plait.selection.finding import find
 from plait.selection.result import FindResult
@@ -278,3 +279,16 @@ def test_no_model_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("plait.selection.finding.installed", lambda: ())
     with pytest.raises(RecipeError, match="no model is named"):
         find(pairs(), out=tmp_path)
+
+
+def test_a_pooling_that_counts_tokens_is_saved_with_what_it_counted(tiny_table: Path, tmp_path: Path) -> None:
+    only = space(tiny_table, poolings=("SifPool(a=0.01)",), quantisers=("", "ProductQuantizer(4, bits=2)"))
+    task = pairs()
+    result = find(task, space=only, out=tmp_path)
+    model = plait.load(tmp_path / "model")
+    assert is_fitted(model)
+    assert "SifPool" in str(model)
+    out = model.encode(task.documents)
+    codes = out if model.quantiser is not None else None
+    score = evaluator(task).evaluate(Embedded(out.values), None, task.parts["test"], codes)
+    assert score.value == pytest.approx(result.best.test, abs=1e-6)

@@ -33,13 +33,14 @@ KEPT_BYTES = 1 << 30
 
 @dataclass(frozen=True, eq=False)
 class Vault:
-    """Vectors of every strand for every document and query of a task, and what the passes did."""
+    """Vectors of every strand for every document and query of a task, its fitted pooling, and what the passes did."""
 
     task: Task
     documents: dict[str, Floats]
     queries: dict[str, Floats]
     units: Ints | None
     passes: dict[str, plan.PassReport]
+    poolings: dict[str, Pooling]
 
     def chunk_units(self, recipe: Composite) -> Ints | None:
         """``[N + 1]`` which rows are whose chunks; None for a recipe that cuts no documents."""
@@ -71,7 +72,8 @@ class Vault:
         if len(task.queries):
             queries, more = plan.run(leaves, task.queries, bank, progress, role="query")
             passes = {source: _sum(passes[source], more[source]) for source in passes}
-        return cls(task, documents, queries, unit_bounds(task.documents), passes)
+        poolings = {leaf.text: leaf.pool for leaf in leaves}
+        return cls(task, documents, queries, unit_bounds(task.documents), passes, poolings)  # type: ignore[arg-type]
 
 
 class Bench:
@@ -111,9 +113,9 @@ class Bench:
         """A copy of the recipe with the very steps that were fitted to score it."""
         self.embed(recipe)
         copy: Composite = clone(recipe)
+        for leaf in copy.strands():
+            leaf.pool.set_state(self.vault.poolings[leaf.text].state())  # type: ignore[attr-defined]
         for old, new in zip(walk(recipe), walk(copy), strict=True):
-            if isinstance(old, Pooling):
-                new.set_state(old.state())
             if isinstance(old, Chain) and isinstance(new, Chain):
                 for number in range(old.head, len(old.steps)):
                     new.steps[number].set_state(self._steps[str(Chain(old.steps[: number + 1]))].state())
