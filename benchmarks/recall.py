@@ -1,7 +1,7 @@
 """What codes keep of an exact search, by the bytes they take and scan: two real collections under all-MiniLM-L6-v2.
 
-Run: PLAIT_DATA=… python benchmarks/recall.py [FOLDER]        (about 15 CPU-minutes; writes results/recall.json)
-FOLDER keeps the vectors, so that another run takes a few minutes.
+Run: PLAIT_DATA=… python benchmarks/recall.py [FOLDER]        (about 11 CPU-minutes; writes results/recall.json)
+FOLDER keeps the vectors, so that another run takes five.
 """
 
 from __future__ import annotations
