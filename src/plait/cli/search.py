@@ -50,7 +50,9 @@ KEY = typer.Option("--id", metavar="COLUMN", help="Column of the ids; else one t
 METADATA = typer.Option(metavar="COLUMNS", help="Columns to keep beside the texts, with commas; else all others.")
 WHERE = typer.Option(metavar="CONDITION", help="Only records that meet it: 'year>=2000', lang=en,de. Repeatable.")
 CUT = typer.Option(help="Cut documents first: tokens:128, sentences:5 or headings.")
-CONTEXT = typer.Option(help='"title" puts title and headings in front of each passage.')
+CONTEXT = typer.Option(
+    metavar="title|MODEL", help="In front of each passage: title and headings, or a sentence that a decoder writes."
+)
 WORDS = typer.Option(min=0, max=1, help="What a score by words (BM25) weighs beside that by meaning.")
 RESCORE = typer.Option(
     metavar="MODEL", help='Who looks at the best again: a cross-encoder, "tokens", or an encoder by its text.'

@@ -23,6 +23,7 @@ NAMES = {
     "SparseIndex": "plait.retrieval.sparse",
     "TokenEncoder": "plait.retrieval.late_interaction",
     "Tuned": "plait.retrieval.rank_fusion",
+    "WrittenContext": "plait.retrieval.context",
     "by_document": "plait.retrieval.chunking",
     "fuse": "plait.retrieval.rank_fusion",
     "hypothetical_prompts": "plait.retrieval.hypothetical",

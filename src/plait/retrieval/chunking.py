@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from plait.pooling.spans import Chunker, by_sentences, by_tokens
+from plait.retrieval.context import TITLE, Context
 from plait.roles import Encoder
 from plait.step import Composite
 from plait.store.ranking import Hit
@@ -29,10 +30,12 @@ class Passages:
         cut: "tokens:128" for so many tokens of the recipe's first model, "sentences:5", "headings" for the sections of
             a Markdown text, or a function from a text to the characters ``[(start, end), ...]`` of its chunks.
         context: "title" puts the record's title (``metadata["title"]``) and the headings that a passage stands under in
-            front of it, so that it can be understood alone; "" puts nothing there.
+            front of it, so that it can be understood alone; a function, such as `WrittenContext`, what it makes of the
+            document and its passages; "" puts nothing there.
 
     Raises:
         RecipeError: for another ``cut`` or ``context``.
+        DataError: if a function gives more or fewer contexts than there are passages.
 
     Example:
         >>> text = "# Cats\nThey purr. They sleep.\n## Food\nThey eat fish."
@@ -43,11 +46,11 @@ class Passages:
     """
 
     cut: str | Chunker = "sentences:5"
-    context: str = ""
+    context: str | Context = ""
 
     def __post_init__(self) -> None:
-        if self.context not in ("", "title"):
-            raise RecipeError(f'context is {self.context!r}; expected "title" or ""')
+        if not callable(self.context) and self.context not in ("", TITLE):
+            raise RecipeError(f'context is {self.context!r}; expected "title", "" or a function')
         if not callable(self.cut):
             _parsed(self.cut)
 
@@ -68,9 +71,11 @@ class Passages:
         for record in records:
             if record.id is None:
                 raise DataError(f"the document {record.text[:40]!r} has no id: its passages could not name it")
-            spans = self.spans(record.text, encoder)  # type: ignore[arg-type]
-            for number, (start, end) in enumerate(spans.tolist()):
-                text = f"{self._before(record, start)}{record.text[start:end].strip()}"
+            spans = self.spans(record.text, encoder).tolist()  # type: ignore[arg-type]
+            passages = [record.text[start:end].strip() for start, end in spans]
+            contexts = self._before(record, spans, passages)
+            for number, ((start, end), passage, before) in enumerate(zip(spans, passages, contexts, strict=True)):
+                text = f"{before}\n{passage}" if before else passage
                 facts = {**record.metadata, "document": record.id, "start": start, "end": end}
                 yield Record(text, f"{record.id}{SEPARATOR}{number}", facts)
 
@@ -92,12 +97,18 @@ class Passages:
             raise RecipeError(f"{self.cut!r} counts tokens: give the recipe whose model counts them")
         return by_tokens(_token_spans(text, encoder), size, len(text))
 
-    def _before(self, record: Record, start: int) -> str:
+    def _before(self, record: Record, spans: Sequence[Sequence[int]], passages: Sequence[str]) -> Sequence[str]:
+        """What stands in front of each passage."""
+        if callable(self.context):
+            found = self.context(record.text, passages)
+            if len(found) != len(passages):
+                raise DataError(f"the context of {record.id} is {len(found)} texts for {len(passages)} passages")
+            return found
         if not self.context:
-            return ""
+            return [""] * len(passages)
         title = record.metadata.get("title")
-        path = [*([str(title)] if title else []), *_path(record.text, start)]
-        return f"{' > '.join(path)}\n" if path else ""
+        titles = [str(title)] if title else []
+        return [" > ".join([*titles, *_path(record.text, start)]) for start, _ in spans]
 
 
 def named(records: Iterable[str | Record], first: int = 0) -> Iterator[Record]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from plait.chunks import cuts
 from plait.retrieval.chunking import SEPARATOR, Passages, by_document, named
+from plait.retrieval.context import context_of
 from plait.retrieval.hypothetical import HypotheticalDocuments
 from plait.retrieval.late_interaction import TokenEncoder
 from plait.retrieval.late_passages import add_late, late_table
@@ -94,7 +95,8 @@ class Index:
         if late:
             table = late_table(Path(path), recipe, named(records), overwrite, told)
         elif settings.cut:
-            passages = Passages(settings.cut, settings.context).of(named(records), recipe)
+            cut = Passages(settings.cut, context_of(settings.context, _written(Path(path))))
+            passages = cut.of(named(records), recipe)
             table = Table.create(path, recipe, passages, overwrite, told, resume)
         else:
             table = Table.create(path, recipe, records, overwrite, told, resume)
@@ -175,7 +177,7 @@ class Index:
 
     @property
     def _passages(self) -> Passages:
-        return Passages(self.settings.cut, self.settings.context)
+        return Passages(self.settings.cut, context_of(self.settings.context, _written(self.table.folder)))
 
     def refresh(self) -> None:
         """Bring the index of words up to the table's newest state."""
@@ -270,3 +272,8 @@ class Index:
             shutil.rmtree(folder, ignore_errors=True)
             os.replace(part, folder)
         return rows, words
+
+
+def _written(table: Path) -> Path:
+    """Where sentences that a decoder writes for passages are kept: beside the table, which may be made anew."""
+    return table.with_name(f"{table.name}.written")

@@ -22,7 +22,7 @@ class Settings:
 
     Args:
         cut: how documents are cut before they are encoded (see `Passages`); "" leaves them whole.
-        context: what stands in front of a passage.
+        context: what stands in front of a passage: "title", or the name of a decoder that writes a sentence for each.
         words: what the score by words weighs beside that by meaning, 0 to 1; 0 makes no index of words.
         norm: how the two are brought to one scale (see `fuse`).
         depth: how many each of the two searches finds.
@@ -53,7 +53,7 @@ class Settings:
         if not 0 < self.share <= 1:
             raise RecipeError(f"share is {self.share}; expected what the second look weighs, above 0 to 1")
         if self.cut:
-            Passages(self.cut, self.context)
+            Passages(self.cut)
 
     @classmethod
     def read(cls, folder: Path) -> Settings | None:
