@@ -55,6 +55,8 @@ def test_what_is_wrong_is_told() -> None:
         list(Passages("sentences:2", lambda text, passages: []).of([Record(TEXT, "1")]))
     with pytest.raises(RecipeError, match="context is 'other'"):
         Passages(context="other")
+    with pytest.raises(RecipeError, match="in front of passages: cut documents too"):
+        Settings(context="title")
 
 
 def test_an_index_keeps_what_was_written(tiny_table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from plait.retrieval import (
 from plait.retrieval.generation import Draw
 from plait.step import Composite, unit_rows
 from plait.store import Record, Table
-from plait.types import DataError, RecipeError
+from plait.types import DataError, ModelError, RecipeError
 
 pytest.importorskip("lancedb")
 pytest.importorskip("bm25s")
@@ -265,3 +265,14 @@ def test_the_best_are_looked_at_token_by_token(recipe: Composite, tiny_bert: Pat
         Index.create(tmp_path / "j", recipe + bert, DOCUMENTS, Settings(rescore="tokens"))
     assert not (tmp_path / "j").exists()
     assert index.search("rain", k=1) == hits[:1]
+
+
+@pytest.mark.parametrize("name", ["Nothing()", 'StaticTable("nowhere")', "MeanPool()"])
+def test_who_cannot_look_again_is_refused_before_anything_is_read(recipe: Composite, tmp_path: Path, name: str) -> None:
+    def records() -> Iterator[Record]:
+        raise AssertionError("was read")
+        yield
+
+    with pytest.raises((RecipeError, ModelError)):
+        Index.create(tmp_path / "i", recipe, records(), Settings(words=0, rescore=name))
+    assert not (tmp_path / "i").exists()

@@ -174,11 +174,12 @@ class CachedGenerator:
         return self.inner.name
 
     def generate(self, prompts: Sequence[str], draw: Draw) -> list[list[str]]:
-        Path(self.folder).mkdir(parents=True, exist_ok=True)
         paths = {prompt: Path(self.folder) / f"{digest(self.name, prompt, repr(draw))}.json" for prompt in prompts}
         missing = [prompt for prompt, path in paths.items() if not path.exists()]
         for start in range(0, len(missing), TOGETHER):  # what a kill leaves is found again
             some = missing[start : start + TOGETHER]
-            for prompt, texts in zip(some, self.inner.generate(some, draw), strict=True):
+            written = self.inner.generate(some, draw)
+            Path(self.folder).mkdir(parents=True, exist_ok=True)
+            for prompt, texts in zip(some, written, strict=True):
                 write_atomic(paths[prompt], json.dumps(texts, ensure_ascii=False).encode())
         return [[str(text) for text in json.loads(paths[p].read_text(encoding="utf-8"))] for p in prompts]

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 
 from plait.plan import Progress
 from plait.pooling.mean import MeanPool
-from plait.retrieval.late_interaction import TokenEncoder
+from plait.retrieval.late_interaction import TokenEncoder, max_similarity
 from plait.retrieval.rank_fusion import NOTHING, Ranking
 from plait.retrieval.sparse import LexicalWeights, stacked
 from plait.roles import Pooling
@@ -153,9 +153,9 @@ def represent(
         progress: called with a label, tokens read, tokens in all.
     """
     pool = dense_pool or MeanPool()
-    dense = np.zeros((len(texts), pool.width(encoder.encoder.width)), np.float32)
+    dense = np.zeros((len(texts), pool.width(encoder.width)), np.float32)
     sparse: list[list[tuple[Ints, csr_array]]] = [[] for _ in heads]
-    rows, vectors = [np.zeros(0, np.int64)], [np.zeros((0, encoder.encoder.width), np.float16)]
+    rows, vectors = [np.zeros(0, np.int64)], [np.zeros((0, encoder.width), np.float16)]
     for batch in encoder.batches(texts, role, progress):
         dense[batch.rows] = unit_rows(pool.pool(batch.states, batch.tokens))
         rows.append(batch.rows[batch.texts[batch.own]])
@@ -175,15 +175,6 @@ def separate(queries: MultiOutput, query: int, documents: MultiOutput, numbers: 
     """``[3, C]`` dense, sparse and multi scores of one query and some documents."""
     dense = documents.dense[numbers] @ queries.dense[query]
     sparse = (documents.sparse[numbers] @ queries.sparse[[query]].T).toarray()[:, 0]
-    return np.stack([dense, sparse, _best_matches(queries.multi(query), documents, numbers)]).astype(np.float32)
-
-
-def _best_matches(query: Floats, documents: MultiOutput, numbers: Ints) -> Floats:
-    """``[C]`` mean over the query's tokens of the best match among each document's; 0 where either has none."""
-    lengths = np.diff(documents.offsets)[numbers]
-    scores, filled = np.zeros(len(numbers), np.float32), np.flatnonzero(lengths)
-    if len(query) and len(filled):
-        tokens = np.concatenate([documents.multi(row) for row in numbers[filled].tolist()])
-        starts = np.concatenate([[0], np.cumsum(lengths[filled])[:-1]])
-        scores[filled] = np.maximum.reduceat(query @ tokens.T, starts, axis=1).mean(axis=0)
-    return scores
+    asked = queries.multi(query)
+    multi = [max_similarity(asked, documents.multi(row)) for row in numbers.tolist()]
+    return np.stack([dense, sparse, np.array(multi, np.float32)]).astype(np.float32)

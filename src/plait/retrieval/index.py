@@ -16,12 +16,11 @@ from plait.chunks import cuts
 from plait.retrieval.chunking import SEPARATOR, Passages, by_document, named
 from plait.retrieval.context import context_of
 from plait.retrieval.hypothetical import HypotheticalDocuments
-from plait.retrieval.late_interaction import TokenEncoder
 from plait.retrieval.late_passages import add_late, late_table
 from plait.retrieval.lexical import Bm25
 from plait.retrieval.rank_fusion import NOTHING, Ranking, fuse
 from plait.retrieval.rescoring import Scorer, rescore, scorer
-from plait.retrieval.settings import TOKENS, Settings
+from plait.retrieval.settings import Settings
 from plait.step import Composite
 from plait.store.blocks import Told, batched, block_size, encode_queries
 from plait.store.ranking import Hit
@@ -83,11 +82,11 @@ class Index:
         Raises:
             DataError: if something is there already, or there is no text.
             RecipeError: if the recipe is not fitted or gives no vectors, documents were to be cut twice, or the best
-                are to be looked at token by token and it has no one kind of them.
+                are to be looked at token by token by what has no one kind of them.
         """
         settings = settings or Settings()
-        if settings.rescore == TOKENS:
-            TokenEncoder.of(recipe)  # a recipe that cannot is refused before anything is read
+        if settings.rescore:
+            scorer(settings.rescore, recipe)  # who cannot score is refused before anything is read
         late = any(cuts(strand.pool) for strand in recipe.strands())
         if late and (settings.cut or resume):
             what = f"the cut {settings.cut!r}" if settings.cut else "resume"

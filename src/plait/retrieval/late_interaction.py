@@ -41,7 +41,11 @@ class TokenEncoder:
     """The vectors of a text's tokens, as an encoder and a mix of its layers give them.
 
     Args:
-        recipe: an encoder, with a layer step behind it if it is not the last layer that is read.
+        recipe: an encoder, with a layer step behind it if it is not the last layer that is read. Its weights are loaded
+            at once.
+
+    Attributes:
+        width: D, numbers in a vector.
 
     Raises:
         RecipeError: if the recipe holds something else.
@@ -61,7 +65,7 @@ class TokenEncoder:
             raise RecipeError(
                 f"{recipe} gives no token vectors; expected an encoder, and perhaps a layer step behind it"
             )
-        self.encoder = encoder
+        self.encoder, self.width = encoder, encoder.width
         self.mix = mixes[0].mix(encoder.depth) if mixes else ((encoder.depth, 1.0),)
 
     @classmethod

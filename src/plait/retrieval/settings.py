@@ -54,6 +54,8 @@ class Settings:
             raise RecipeError(f"share is {self.share}; expected what the second look weighs, above 0 to 1")
         if self.cut:
             Passages(self.cut)
+        elif self.context:
+            raise RecipeError(f"the context {self.context!r} stands in front of passages: cut documents too (--cut)")
 
     @classmethod
     def read(cls, folder: Path) -> Settings | None:
