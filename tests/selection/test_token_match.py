@@ -50,11 +50,15 @@ def test_the_weight_is_chosen_on_dev_alone(tiny_table: Path) -> None:
     how = evaluator(task)
     assert isinstance(how, Retrieval)
     dev, test = (bench(task, [recipe], on) for on in ("dev", "test"))
-    look = TokenMatch(task, how, encoder)
-    effect = look.effect([Fold(dev, test, (recipe, recipe))], test.score(recipe), test.score(recipe), seed=0)
+    read = list[tuple[int, int]]()
+    look = TokenMatch(task, how, encoder, told=lambda done, total: read.append((done, total)))
+    folds = [Fold(dev, test, (recipe, recipe))]
+    look.read(look.candidates(folds))
+    effect = look.effect(folds, test.score(recipe), test.score(recipe), seed=0)
     chosen = look.tune(dev, recipe).weights
     assert effect.alone == look.score(test, recipe, chosen).value
     assert effect.family == "rescoring"
+    assert read == [(6, 6)]  # for the queries of both parts at once
 
 
 def test_an_index_looks_again_as_was_measured(tiny_table: Path, tmp_path: Path) -> None:

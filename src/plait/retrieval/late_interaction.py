@@ -117,8 +117,13 @@ class TokenEncoder:
         """``[T, D]`` vectors of length 1 for each text, one for each token that is pooled."""
         encoder = self.encoder.asked(role)
         tokens = encoder.tokenize(list(texts))
-        unit = unit_rows(self._mixed(encoder, tokens)[tokens.index])
-        return [unit[a:b] for a, b in zip(tokens.bounds[:-1].tolist(), tokens.bounds[1:].tolist(), strict=True)]
+        out = [np.zeros((0, self.width), np.float32)] * len(texts)
+        for rows in plan_batches(tokens, encoder.budget):
+            part = tokens.take(rows)
+            unit = unit_rows(self._mixed(encoder, part)[part.index])
+            for row, start, end in zip(rows.tolist(), part.bounds[:-1].tolist(), part.bounds[1:].tolist(), strict=True):
+                out[row] = unit[start:end]
+        return out
 
 
 def _own(tokens: Tokens, sizes: Sequence[int]) -> NDArray[np.bool_]:

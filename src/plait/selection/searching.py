@@ -9,6 +9,7 @@ from plait._lazy import need
 from plait.data.tasks import Task
 from plait.evaluation.retrieval import Retrieval
 from plait.evaluation.scores import Score
+from plait.retrieval.rank_fusion import Ranking
 from plait.retrieval.settings import Settings
 from plait.roles import Encoder
 from plait.selection.ablation import Effect
@@ -16,6 +17,7 @@ from plait.selection.beside import Beside, Fold
 from plait.selection.search import Limits, Say
 from plait.selection.token_match import LOOKED_AT, TokenMatch
 from plait.selection.words import WordSearch
+from plait.selection.workbench import Bench, Slice
 from plait.step import walk
 from plait.types import MissingExtra
 
@@ -92,10 +94,13 @@ def searching(trial: Trial, note: Callable[[str], None], say: Say) -> Searching:
     look = TokenMatch(
         trial.task, trial.evaluator, encoder, told=lambda done, total: say("a second look, documents", done, total)
     )
-    measure(look)
+    together: list[tuple[Bench | Slice, Ranking]] = []
     if words is not None and settings.words:
-        by_words, weights = words, (1 - settings.words, settings.words)
-        look.before = lambda bench, recipe: by_words.found(bench, recipe, weights, LOOKED_AT)
+        together = [(dev, words.found(dev, winner, (1 - settings.words, settings.words), LOOKED_AT))]
+    look.read([*look.candidates(trial.folds), *together])
+    measure(look)
+    if together:
+        look.before = lambda bench, recipe: together[0][1]
     if share := look.tune(dev, winner).weights[1]:
         settings = Settings(words=settings.words, rescore=str(encoder), rescored=LOOKED_AT, share=share)
     return Searching(settings, tuple(effects))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from plait.evaluation.retrieval import Retrieval
 from plait.retrieval.late_interaction import TokenEncoder, max_similarity
 from plait.retrieval.rank_fusion import Ranking
 from plait.roles import Encoder
-from plait.selection.beside import Beside, judged
+from plait.selection.beside import Beside, Fold, judged
 from plait.selection.workbench import Bench, Slice
 from plait.step import Composite
 from plait.types import Floats
@@ -57,18 +57,29 @@ class TokenMatch(Beside):
 
     def rankings(self, bench: Bench | Slice, recipe: Composite) -> list[Ranking]:
         first, queries = self.before(bench, recipe), judged(bench).queries.tolist()
+        self.read([(bench, first)])
         lines = [first.line(place)[0] for place in range(len(queries))]
-        missing: dict[int, list[int]] = {}
-        for query, found in zip(queries, lines, strict=True):
-            for document in found.tolist():
-                if (query, document) not in self.known:
-                    missing.setdefault(document, []).append(query)
-        self._read(missing)
         scores = [
             np.array([self.known[query, document] for document in found.tolist()], np.float32)
             for query, found in zip(queries, lines, strict=True)
         ]
         return [first, Ranking.of(list(zip(lines, scores, strict=True)), first.numbers.shape[1])]
+
+    def candidates(self, folds: Sequence[Fold]) -> Iterator[tuple[Bench | Slice, Ranking]]:
+        """All that `effect` looks at, for `read`."""
+        for fold in folds:
+            for bench in (fold.dev, fold.test):
+                yield from ((bench, self.before(bench, recipe)) for recipe in fold.recipes)
+
+    def read(self, found: Iterable[tuple[Bench | Slice, Ranking]]) -> None:
+        """Score what was found for the queries of some benches. A document is read once a call: give all at once."""
+        missing: dict[int, dict[int, None]] = {}
+        for bench, ranking in found:
+            for place, query in enumerate(judged(bench).queries.tolist()):
+                for document in ranking.line(place)[0].tolist():
+                    if (query, document) not in self.known:
+                        missing.setdefault(document, {})[query] = None
+        self._read({document: list(queries) for document, queries in missing.items()})
 
     def _read(self, missing: Mapping[int, Sequence[int]]) -> None:
         """Score documents against the queries that found them; neighbours in length share a batch."""
