@@ -43,7 +43,7 @@ KEEP = httpx.Limits(max_connections=CLIENTS, max_keepalive_connections=CLIENTS)
 
 def main() -> None:
     small = "--small" in sys.argv
-    results: dict[str, object] = {"clients": CLIENTS, "bar": BAR, "machine": machine()}
+    results: dict[str, object] = {"clients": CLIENTS, "recipes": RECIPES, "bar": BAR, "machine": machine()}
     for name, recipe in RECIPES.items():
         texts = sentences(TEXTS[name] // (32 if small else 1))
         with server(recipe) as (url, process):

@@ -54,23 +54,17 @@ def page() -> str:
     if found := _read("find_hosts"):
         parts.append(HOSTS)
         parts += [f"{_found(name, run)}\n{_families(run)}" for name, run in found.items()]
-    if timings := _read("bench"):
-        parts.append(_bench(timings))
-    if sweep := _read("sweep"):
-        parts.append(_sweep(sweep))
-    if stream := _read("stream"):
-        parts.append(
-            f"## A long stream\n\n{stream['texts']:,} short texts through `{stream['recipe']}` with `plait embed`: "
-            f"{stream['seconds']:.0f} s, peak {stream['peak_above_model_mb']:.0f} MB above the loaded model.\n"
-        )
-    if ingest := _read("ingest"):
-        parts.append(_ingest(ingest))
-    if cluster := _read("cluster"):
-        parts.append(_cluster(cluster))
-    if search := _read("search"):
-        parts.append(_search(search))
-    if recall := _read("recall"):
-        parts.append(_recall(recall))
+    sections = {
+        "bench": _bench,
+        "sweep": _sweep,
+        "stream": _stream,
+        "ingest": _ingest,
+        "cluster": _cluster,
+        "serve": _serve,
+        "search": _search,
+        "recall": _recall,
+    }
+    parts += [section(figures) for name, section in sections.items() if (figures := _read(name))]
     return "\n".join(parts)
 
 
@@ -140,6 +134,13 @@ def _sweep(sweep: dict[str, Any]) -> str:
     return f"## A sweep's cost\n\n{where}\n\n{_table(['work', 'cost'], rows)}\n"
 
 
+def _stream(stream: dict[str, Any]) -> str:
+    return (
+        f"## A long stream\n\n{stream['texts']:,} short texts through `{stream['recipe']}` with `plait embed`: "
+        f"{stream['seconds']:.0f} s, peak {stream['peak_above_model_mb']:.0f} MB above the loaded model.\n"
+    )
+
+
 def _ingest(ingest: dict[str, Any]) -> str:
     rows = [
         [
@@ -190,6 +191,33 @@ def _cluster(cluster: dict[str, Any]) -> str:
         "of a machine are assumptions; put your own in. A billion is a thousand millions: shards share nothing.\n"
     )
     return "\n".join([head, _table(names, rows), "", *lines, ""])
+
+
+def _serve(serve: dict[str, Any]) -> str:
+    """Texts a second over HTTP by the size of requests, beside bare ``encode``, and the server's memory."""
+    what = {
+        "texts_per_second_bare": "bare",
+        "texts_per_second_bare_as_many_as_are_in_flight": "bare, as many at once as are in flight",
+        "texts_per_second_served": "served",
+    }
+    rows = [
+        [model, size, *(f"{figures[key]:,.0f}" for key in what), f"{figures['ratio']:.2f}"]
+        for model in serve["recipes"]
+        for size, figures in serve[model].items()
+    ]
+    bar, memory, machine = serve["bar"], serve["memory"], serve["machine"]
+    got = serve[bar["recipe"]][str(bar["texts_a_request"])]["ratio"]
+    head = (
+        f"## The server under load\n\nTexts a second, wall time; {serve['clients']} clients at once share "
+        f"{machine['cores']} cores of {machine['processor']} with the server.\n"
+    )
+    tail = (
+        f"The bar was {bar['ratio']} for {bar['recipe']} with {bar['texts_a_request']} texts a request: {got:.2f}. "
+        f"The server holds {memory['mb_after_a_tenth']:.0f} MB after a tenth of {memory['requests']:,} requests, and "
+        f"{memory['mb_after_all']:.0f} MB after all.\n"
+    )
+    names = ["model", "texts a request", *what.values(), "served to bare"]
+    return f"{head}\n{_table(names, rows)}\n\n{tail}"
 
 
 def _search(search: dict[str, Any]) -> str:

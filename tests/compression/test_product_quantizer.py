@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from plait.compression import Binary, ProductQuantizer, brute_force
 from plait.compression.bit_packing import pack_bits, unpack_bits
 from plait.compression.search import search_codes
+from plait.data import stream_texts
 from plait.recipe import parse
 from plait.types import DataError, RecipeError
 
@@ -47,6 +48,19 @@ def test_loses_no_more_than_faiss() -> None:
     assert error(rotated) < 1.05 * theirs
     assert error(rotated) < 0.8 * error(ProductQuantizer(4, bits=5).fit(X))
     np.testing.assert_allclose(rotated.rotation_ @ rotated.rotation_.T, np.eye(24), atol=1e-4)
+
+
+def test_a_rotation_finds_more_of_the_nearest_texts() -> None:
+    texts = list(dict.fromkeys(stream_texts("demo:banking77")))[:900]
+    rows = np.asarray(parse('StaticTable("wordllama") | MeanPool()').encode(texts).values)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    queries, documents = rows[:100], rows[100:]
+    exact = np.argsort(-queries @ documents.T, axis=1)[:, :10]
+    recall = []
+    for quantizer in (ProductQuantizer(8, bits=6), ProductQuantizer(8, bits=6, rotate=True)):
+        found, _ = search_codes(queries, quantizer.fit(documents).transform(documents), quantizer, 10, True)
+        recall.append(np.mean([len(np.intersect1d(*pair)) for pair in zip(found, exact, strict=True)]) / 10)
+    assert recall[1] > recall[0] + 0.02
 
 
 def test_each_group_goes_to_its_nearest_centroid() -> None:

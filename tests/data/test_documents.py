@@ -28,6 +28,19 @@ def test_a_file_is_a_text(tmp_path: Path) -> None:
     assert list(stream_texts(tmp_path)) == [row.text for row in rows]
 
 
+@pytest.mark.parametrize("name", ["banking77", "crossner"])
+def test_what_lies_beside_data_is_no_document(name: str) -> None:
+    texts = list(stream_texts(f"demo:{name}"))
+    assert len(texts) > 500
+    assert not any("Licence:" in text for text in texts)
+    assert len(list(stream_rows(f"demo:{name}"))) == len(texts)
+
+
+def test_a_readme_alone_is_a_document(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# About\n")
+    assert list(stream_texts(tmp_path)) == ["# About\n"]
+
+
 def test_plain_files_are_documents_unless_they_are_parts(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / f"{name}.txt").write_text(f"{name}\nof two\n")

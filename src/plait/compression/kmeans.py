@@ -49,11 +49,18 @@ def kmeans(
         >>> sorted(round(float(number), 3) for number in kmeans(points, 2).ravel())
         [0.1, 5.1]
     """
-    points = np.ascontiguousarray(points, np.float32)
-    heavy = np.ones(points.shape[:2]) if weights is None else np.asarray(weights, np.float64)
+    points, heavy = _weighed(points, weights)
     if start is None:
         start = _starts(points, heavy, count, np.random.default_rng(random_state))
     return np.stack([_lloyd(*group, rounds) for group in zip(points, heavy, start, strict=True)])
+
+
+def kmeans_round(
+    points: Floats, centroids: Floats, weights: NDArray[np.floating] | None = None
+) -> tuple[Floats, NDArray[np.int64]]:
+    """Better ``[G, K, c]`` centroids after one assignment of ``[G, N, c]`` points, and the assignment ``[G, N]``."""
+    pairs = [_round(*group) for group in zip(*_weighed(points, weights), centroids, strict=True)]
+    return np.stack([better for better, _ in pairs]), np.stack([found for _, found in pairs])
 
 
 def nearest_centroids(points: Floats, centroids: Floats) -> NDArray[np.int64]:
@@ -98,20 +105,30 @@ def _starts(points: Floats, weights: Doubles, count: int, random: np.random.Gene
     return out
 
 
+def _weighed(points: Floats, weights: NDArray[np.floating] | None) -> tuple[Floats, Doubles]:
+    points = np.ascontiguousarray(points, np.float32)
+    return points, np.ones(points.shape[:2]) if weights is None else np.asarray(weights, np.float64)
+
+
 def _lloyd(points: Floats, weights: Doubles, centroids: Floats, rounds: int) -> Floats:
     before: NDArray[np.int64] | None = None
-    centroids = centroids.copy()
     for _ in range(rounds):
-        found, distance = _assign(points, centroids)
+        centroids, found = _round(points, weights, centroids)
         if before is not None and np.array_equal(found, before):
             break
         before = found
-        members = csc_matrix((weights, found, np.arange(len(points) + 1)), shape=(len(centroids), len(points)))
-        mass = np.asarray(members.sum(axis=1)).ravel()
-        filled = mass > 0
-        centroids[filled] = (members @ points)[filled] / mass[filled, None]
-        _reseed(centroids, np.flatnonzero(~filled), points, weights * distance)
     return centroids
+
+
+def _round(points: Floats, weights: Doubles, centroids: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """Assign points to centroids, and move each centroid to the middle of its points."""
+    found, distance = _assign(points, centroids)
+    members = csc_matrix((weights, found, np.arange(len(points) + 1)), shape=(len(centroids), len(points)))
+    mass = np.asarray(members.sum(axis=1)).ravel()
+    filled, out = mass > 0, centroids.copy()
+    out[filled] = (members @ points)[filled] / mass[filled, None]
+    _reseed(out, np.flatnonzero(~filled), points, weights * distance)
+    return out, found
 
 
 def _reseed(centroids: Floats, empty: NDArray[np.int64], points: Floats, losses: Doubles) -> None:

@@ -45,6 +45,18 @@ _PARTS = {
 }
 
 
+_ASIDE = re.compile(r"(readme|licen[cs]e|notice|classes|mapping)", re.IGNORECASE)
+
+
+def is_aside(path: Path) -> bool:
+    """Whether a file, going by its name, tells of the data it lies beside.
+
+    >>> is_aside(Path("README.md")), is_aside(Path("train.tsv"))
+    (True, False)
+    """
+    return bool(_ASIDE.match(path.name))
+
+
 def format_of(path: Path) -> str | None:
     """Which format a file's name promises; None for an unknown one.
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from plait.data.files import UNDERSTOOD, format_of, listing, part_of, stem_of, told
+from plait.data.files import UNDERSTOOD, format_of, is_aside, listing, part_of, stem_of, told
 from plait.data.sets import named
 from plait.data.tasks import PARTS
 from plait.types import DataError
-
-_ASIDE = re.compile(r"(readme|licen[cs]e|notice|classes|mapping)", re.IGNORECASE)
 
 
 def path_of(source: str | os.PathLike[str]) -> Path:
@@ -31,7 +28,7 @@ def members(where: Path) -> list[tuple[str, Path]]:
         return parts_of(siblings(where), f"{where}.*")
     with told(where):
         files = sorted(path for path in where.iterdir() if path.is_file() and format_of(path))
-    files = [path for path in files if not _ASIDE.match(path.name)]
+    files = [path for path in files if not is_aside(path)]
     parts = [path for path in files if part_of(stem_of(path))[0]]
     if not parts and len(files) == 1:
         return [("all", files[0])]
