@@ -17,8 +17,8 @@ def documents_in(folder: Path) -> Sequence[Path]:
     """The documents of a folder and of those in it, by name; none where it is a data set.
 
     Files of Markdown or reStructuredText are documents; plain ones are if there are several, and none of them is named
-    as a part of a data set (train, dev, test), whose lines are texts of their own. A README or a licence beside files of
-    data is no document.
+    as a part of a data set (train, dev, test), whose lines are texts of their own. A README or a licence beside data is
+    no document.
     """
     if not folder.is_dir():
         return []
