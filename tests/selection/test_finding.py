@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -22,6 +23,7 @@ from plait.selection.result import FindResult
 from plait.selection.space import Space
 from plait.step import walk
 from plait.training.learned import Learned
+from plait.training.loop import History
 from plait.types import Codes, RecipeError
 from tests.selection.small import outcome, pairs, space, whole_pairs
 
@@ -157,7 +159,9 @@ def test_the_test_part_is_looked_at_once_for_each_named_recipe(
     assert dev in spy.added
 
 
-def test_nothing_is_trained_on_the_examples_that_choose(small_space: Space, result: FindResult, tmp_path: Path) -> None:
+def test_nothing_is_trained_on_the_examples_that_choose(
+    small_space: Space, result: FindResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fold = result.protocol.folds[0]
     assert fold.train is fold.dev
     for candidate in result.selection.candidates:
@@ -166,10 +170,21 @@ def test_nothing_is_trained_on_the_examples_that_choose(small_space: Space, resu
     task = pairs()
     train, dev = (select(task.parts["dev"], rows) for rows in np.split(np.arange(120), [80]))
     apart = replace(task, parts={"train": train, "dev": dev, "test": task.parts["test"]})
+    lessons: list[str] = []
+    train = Learned.train
+
+    def counted(self: Learned, *arguments: Any) -> History:
+        lessons.append(str(self))
+        return train(self, *arguments)
+
+    monkeypatch.setattr(Learned, "train", counted)
     found = find(apart, space=small_space, out=tmp_path)
     trained = [candidate for candidate in found.selection.candidates if candidate.stage == "trained"]
     assert len(small_space.trained) <= len(trained) <= 2 * len(small_space.trained)
     assert "training" in {effect.family for effect in found.effects}
+    first = len(lessons)
+    find(apart, space=small_space, out=tmp_path, resume=True)
+    assert len(lessons) - first == first - len(trained)  # only what the test part needs
 
 
 def test_selection_does_not_see_the_test_labels(

@@ -92,7 +92,7 @@ class Selection:
 
 
 class Scoreboard:
-    """Scores that survive a kill: one JSON line each, found again by fold, share, head and recipe.
+    """Figures that survive a kill: one JSON line each, found again by fold, share, kind and recipe.
 
     Args:
         path: the file; None keeps nothing.
@@ -111,7 +111,7 @@ class Scoreboard:
             path.write_text("".join(json.dumps(item) + "\n" for item in self._known.items()))
 
     def get(self, key: str, compute: Callable[[], float]) -> float:
-        """The score under ``key``, computed if it is not there."""
+        """The figure under ``key``, computed if it is not there."""
         if key not in self._known:
             value = float(compute())
             self._known[key] = value
@@ -212,11 +212,14 @@ class _FoldSearch:
         return out
 
     def _candidate(self, recipe: Composite, stage: str, share: float, score: float | None = None) -> Candidate:
-        bench = self.bench(share)
+        bench, board, key = self.bench(share), self.of.board, f"{self.name}/{share}"
         if score is None:
-            score = self.of.board.get(f"{self.name}/{share}/quick/{recipe}", lambda: bench.quick(recipe))
-        size = round(bench.each(recipe) * vector_bytes(recipe, bench.width(recipe)))
-        return Candidate(recipe, stage, share, score, size, self.of.timer.milliseconds(recipe))
+            score = board.get(f"{key}/quick/{recipe}", lambda: bench.quick(recipe))
+        # known by itself: what was trained for the score need not be trained again to see how wide it is
+        size = board.get(
+            f"{key}/bytes/{recipe}", lambda: bench.each(recipe) * vector_bytes(recipe, bench.width(recipe))
+        )
+        return Candidate(recipe, stage, share, score, round(size), self.of.timer.milliseconds(recipe))
 
     def _trained(self, grid: Sequence[Candidate]) -> list[Chain]:
         """Layers combined by training, for each pass with its usual pooling, and with the one that did best there."""
@@ -353,6 +356,11 @@ class _FoldSearch:
 
     def _fits_time(self, candidate: Candidate) -> bool:
         return self.of.limits.milliseconds is None or candidate.milliseconds <= self.of.limits.milliseconds
+
+
+def _bytes(bench: Bench | Slice, recipe: Composite) -> float:
+    """What one document takes, in all its vectors."""
+    return bench.each(recipe) * vector_bytes(recipe, bench.width(recipe))
 
 
 def spread(ranked: Sequence[Candidate], size: int) -> list[Candidate]:
