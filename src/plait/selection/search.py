@@ -216,9 +216,7 @@ class _FoldSearch:
         if score is None:
             score = board.get(f"{key}/quick/{recipe}", lambda: bench.quick(recipe))
         # known by itself: what was trained for the score need not be trained again to see how wide it is
-        size = board.get(
-            f"{key}/bytes/{recipe}", lambda: bench.each(recipe) * vector_bytes(recipe, bench.width(recipe))
-        )
+        size = board.get(f"{key}/bytes/{recipe}", lambda: _bytes(bench, recipe))
         return Candidate(recipe, stage, share, score, round(size), self.of.timer.milliseconds(recipe))
 
     def _trained(self, grid: Sequence[Candidate]) -> list[Chain]:
