@@ -35,16 +35,19 @@ class Lesson:
         examples: labels, for steps that are trained.
         progress: called as a training goes on.
         folder: where a training that is killed leaves its checkpoint.
+        plain: how many of the first rows, or items, steps without labels learn from; None is all. Behind the documents
+            of a retrieval task stand its queries, which only training may see.
     """
 
     examples: object = None
     progress: Progress | None = None
     folder: Path | None = None
+    plain: int | None = None
 
     def teach(self, step: Any, inputs: Any, layers: int = 1) -> Any:
         """The step, fitted on its inputs; a step that is trained gets the examples too."""
         if not getattr(step, "learns", False):
-            return step.fit(inputs)
+            return step.fit(inputs[: self.plain])
         checkpoint = self.folder / f"{self._key(step, inputs)}.training" if self.folder else None
         return step.fit(inputs, self.examples, layers=layers, progress=self.progress, checkpoint=checkpoint)
 

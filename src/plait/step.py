@@ -140,7 +140,7 @@ class Composite(Step):
             if getattr(strand.pool, "learns", False):
                 lesson.teach(strand.pool, plan.token_states(strand, items, bank, lesson.progress))
             else:
-                strand.pool.fit(strand.encoder.tokenize(items))  # type: ignore[attr-defined]
+                strand.pool.fit(strand.encoder.tokenize(items[: lesson.plain]))  # type: ignore[attr-defined]
 
     def transform(self, X: Items) -> Any:
         return self.encode(X)

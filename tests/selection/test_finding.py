@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import plait
-from plait.data import Judgements, Pairs, Task, select
+from plait.data import Judgements, Labels, Pairs, Task, select
 from plait.evaluation.embedded import Embedded
 from plait.evaluation.evaluators import Evaluator, Scorer, evaluator
 from plait.evaluation.judging import is_fitted
@@ -185,6 +185,25 @@ def test_nothing_is_trained_on_the_examples_that_choose(
     first = len(lessons)
     find(apart, space=small_space, out=tmp_path, resume=True)
     assert len(lessons) - first == first - len(trained)  # only what the test part needs
+
+
+def test_poolings_that_are_trained_are_tried(tiny_bert: Path, tiny_table: Path, tmp_path: Path) -> None:
+    texts = [f"{text} {n}" for n in range(20) for text in ("the fox runs", "a dog sleeps", "cancel my card", "a bank")]
+    labels = [label for _ in range(20) for label in ("animal", "animal", "bank", "bank")]
+    parts = {
+        name: Labels(np.arange(start, len(texts), 3), tuple(labels[start::3]))
+        for start, name in enumerate(("train", "dev", "test"))
+    }
+    only = space(tiny_bert, tiny_table, trained=("AttentionPool(latents=4, heads=2, head_dim=8, epochs=2)",))
+    found = find(Task("classification", "topics", tuple(texts), parts=parts), space=only, out=tmp_path)
+    trained = [candidate for candidate in found.selection.candidates if candidate.stage == "trained"]
+    assert [str(next(candidate.recipe.strands()).encoder) for candidate in trained] == [
+        f'Transformer("{tiny_bert}")',
+        f'StaticTable("{tiny_table}")',
+    ]
+    assert "training" in {effect.family for effect in found.effects}
+    with pytest.raises(RecipeError, match="name it in `trained`"):
+        find(pairs(), space=replace(only, poolings=("AttentionPool()",)), out=tmp_path / "refused")
 
 
 def test_selection_does_not_see_the_test_labels(

@@ -16,6 +16,7 @@ from plait.data.splits import Fold, split
 from plait.data.tasks import join
 from plait.evaluation.embedded import Embedded
 from plait.evaluation.evaluators import evaluator
+from plait.evaluation.judging import judge
 from plait.selection import workbench
 from plait.selection.workbench import Bench, Slice, Vault
 from plait.step import Chain, Composite, Concat
@@ -51,13 +52,14 @@ def labelled(copies: int = 12) -> Task:
     return Task("classification", "topics", tuple(text for text, _ in texts), parts=parts)
 
 
-def retrieval() -> Task:
-    words = ["fox", "dog", "cat", "rain", "card", "bank"]
-    judged = [Judgements(np.arange(a, a + 2), ({a: 1}, {a + 1: 1})) for a in (0, 2, 4)]
+def retrieval(copies: int = 1) -> Task:
+    words = [word + " red" * n for n in range(copies) for word in ("fox", "dog", "cat", "rain", "card", "bank")]
+    thirds = np.split(np.arange(len(words)), 3)
+    judged = [Judgements(rows, tuple({row: 1} for row in rows.tolist())) for rows in thirds]
     parts = dict(zip(("train", "dev", "test"), judged, strict=True))
     documents = tuple(f"the {word} is here" for word in words)
     queries = tuple(f"where is a {word}" for word in words)
-    return Task("retrieval", "six", documents, queries, parts, np.arange(6), tuple(words))
+    return Task("retrieval", "six", documents, queries, parts, np.arange(len(words)), tuple(words))
 
 
 def in_the_open(recipe: Composite, task: Task, fit: str, on: str) -> float:
@@ -254,3 +256,23 @@ def test_what_was_trained_is_not_trained_again(strands: list[Chain], monkeypatch
     mine.fitted(recipes[0])
     assert [mine.quick(recipe) for recipe in recipes] == first
     assert len(trained) == 2
+
+
+POOL = "AttentionPool(latents=4, heads=2, head_dim=8, epochs=2)"
+
+
+@pytest.mark.parametrize("task", [labelled(), retrieval(6)], ids=["classification", "retrieval"])
+@pytest.mark.parametrize("tail", ["", " | Center()"])
+def test_a_trained_pooling_scores_as_when_it_is_judged_alone(
+    task: Task, tail: str, tiny_bert: Path, strands: list[Chain], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workbench, "KEPT_BYTES", 0)
+    recipe = plait.parse(f'Transformer("{tiny_bert}") | {POOL}{tail}')
+    for on in ("dev", "test"):
+        mine = bench(task, strands, on)
+        score = mine.score(recipe).value
+        assert score == pytest.approx(judge(recipe, task, part=on).score.value, abs=1e-6)
+        mine._scores.clear()
+        assert mine.score(recipe).value == score  # from the pooling that was trained
+    model = mine.fitted(recipe)
+    np.testing.assert_allclose(model.encode(task.documents).values, mine.embed(recipe).documents, atol=1e-5)

@@ -182,7 +182,7 @@ class _Judged:
         taught = [items[place] for place in learn.tolist()]
         queries = list(self.spec.task.queries) if trained and isinstance(fit, Judgements) else []
         examples = over_rows(renumber(fit, self.rows[learn]), len(taught), unit_bounds(taught)) if trained else None
-        lesson = plan.Lesson(examples)
+        lesson = plan.Lesson(examples, plain=len(taught) if queries else None)
         recipe.fit_pools([*taught, *queries], lesson)
         given = self._vectors(recipe, items, "document")
         if trained and given.chunked:

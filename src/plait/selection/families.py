@@ -18,7 +18,7 @@ FAMILIES = {
     "layers": "another layer than the last, or a mean of several",
     "pooling": "another pooling than the model's own",
     "chunks": "several vectors a document, one a chunk",
-    "training": "layers combined by what labelled examples teach",
+    "training": "layers or tokens combined by what labelled examples teach",
     "transforms": "centring, whitening, clipping and the like",
     "fusion": "several strands side by side",
     "compression": "fewer numbers, or fewer bits a number",
@@ -76,7 +76,7 @@ def _head(chain: Chain, encoder: Encoder, default: Chain | None) -> Iterable[str
     usual = "LastPool()" if answers else str(_pooling(default)) if default else "MeanPool()"
     if pooling is not None and cuts(pooling):
         yield "chunks"
-    elif pooling is not None and str(pooling) != usual:
+    elif pooling is not None and str(pooling) != usual and not isinstance(pooling, Learned):
         yield "pooling"
 
 

@@ -14,9 +14,10 @@ import numpy as np
 from plait.chunks import cuts
 from plait.fusion.search import ConcatSearch
 from plait.fusion.strategies import STRATEGIES
+from plait.roles import Pooling
 from plait.selection.ablation import Picks, kept_for_ablation, pick
 from plait.selection.costs import Timer, vector_bytes
-from plait.selection.space import Space, chain
+from plait.selection.space import Space, chain, parse_step
 from plait.selection.workbench import Bench, Slice
 from plait.step import Chain, Composite, Concat, walk
 from plait.training.learned import Learned
@@ -220,11 +221,17 @@ class _FoldSearch:
         return Candidate(recipe, stage, share, score, round(size), self.of.timer.milliseconds(recipe))
 
     def _trained(self, grid: Sequence[Candidate]) -> list[Chain]:
-        """Layers combined by training, for each pass with its usual pooling, and with the one that did best there."""
+        """What training combines: layers of each pass with its usual pooling, and with the one that did best there.
+
+        A pooling that is trained reads the last layer's tokens.
+        """
         space, out = self.of.space, list[Chain]()
         if not self.teaches:
             return out
+        poolings = [text for text in space.trained if isinstance(parse_step(text), Pooling)]
         for source in space.sources():
+            if not source.answers:
+                out += [source.chain(pooling) for pooling in poolings]
             if source.encoder.depth < 1:
                 continue
             heads = {
@@ -236,7 +243,13 @@ class _FoldSearch:
             pools = dict.fromkeys([space.usual(source), *(heads[c.text] for c in mine[:1])])
             stack = f"ConcatLayers({space.numbers(source)})"
             known = space.poolings_of(source)
-            out += [source.chain(stack, pool, text) for pool in pools if pool in known for text in space.trained]
+            out += [
+                source.chain(stack, pool, text)
+                for pool in pools
+                if pool in known
+                for text in space.trained
+                if text not in poolings
+            ]
         return out
 
     def _picks(self, ranked: Sequence[Candidate], defaults: Sequence[Chain]) -> Picks:

@@ -47,7 +47,8 @@ class Space:
         prompts: what decoders are asked with, each in a pass of its own: names or texts of templates, "" for none, and
             steps inside the model behind a bar, as in ``"prompteol-blank | TokenPrepending(4)"``. Encoders, and models
             that are given with a prompt, are left as they are.
-        trained: steps that learn from the labelled examples how to combine layers; each is tried once a pass.
+        trained: steps that learn from the labelled examples how to combine layers, each tried once a pass; or poolings
+            that learn how to combine tokens, such as ``AttentionPool()``, which read the training texts once more.
         poolings: pooling steps. A prompt that ends in words of its own is read at its last token alone. For retrieval
             ``SpanPool`` may be among them; it does not join concatenations, and static tables go without it.
         chunks: poolings that give a document of a retrieval task several vectors; tried with the last layer and the

@@ -41,6 +41,7 @@ class Vault:
     units: Ints | None
     passes: dict[str, plan.PassReport]
     poolings: dict[str, Pooling]
+    bank: Bank | None = None
 
     def chunk_units(self, recipe: Composite) -> Ints | None:
         """``[N + 1]`` which rows are whose chunks; None for a recipe that cuts no documents."""
@@ -64,7 +65,7 @@ class Vault:
         tokens = {leaf.source: leaf.encoder.tokenize(learn) for leaf in {s.source: s for s in leaves}.values()}
         for leaf in leaves:
             if getattr(leaf.pool, "learns", False):
-                raise RecipeError(f"{leaf.pool} is trained, fold by fold: it cannot stand in a space; judge it alone")
+                raise RecipeError(f"{leaf.pool} is trained, fold by fold: name it in `trained` of the space")
             leaf.pool.fit(tokens[leaf.source])  # type: ignore[attr-defined]
         leaves = [leaf for chain in strands for leaf in chain.strands()]  # their keys hold what was learned
         documents, passes = plan.run(leaves, task.documents, bank, progress)
@@ -73,7 +74,7 @@ class Vault:
             queries, more = plan.run(leaves, task.queries, bank, progress, role="query")
             passes = {source: _sum(passes[source], more[source]) for source in passes}
         poolings = {leaf.text: leaf.pool for leaf in leaves}
-        return cls(task, documents, queries, unit_bounds(task.documents), passes, poolings)  # type: ignore[arg-type]
+        return cls(task, documents, queries, unit_bounds(task.documents), passes, poolings, bank)  # type: ignore[arg-type]
 
 
 class Bench:
@@ -96,9 +97,11 @@ class Bench:
         parts = [fold.train, fold.dev] if on == "dev" else [join(fold.train, fold.dev), fold.test]
         parts = [_sample(part, share, rng) for part in parts]
         rows, (self.fit, self.on) = _compact(vault.task, parts)
+        self.items = [vault.task.documents[row] for row in rows.tolist()]
         self.unit_rows = rows if vault.units is None else ranges(vault.units[rows], vault.units[rows + 1])
         self.units = None if vault.units is None else np.concatenate([[0], np.cumsum(np.diff(vault.units)[rows])])
         learn = np.arange(len(rows)) if isinstance(self.fit, Judgements) else np.unique(named_rows(self.fit))
+        self._taught = learn
         learn_units = learn if self.units is None else ranges(self.units[learn], self.units[learn + 1])
         if len(learn_units) > FIT_ROWS:
             learn_units = np.sort(rng.choice(learn_units, FIT_ROWS, replace=False))
@@ -114,7 +117,8 @@ class Bench:
         self.embed(recipe)
         copy: Composite = clone(recipe)
         for leaf in copy.strands():
-            leaf.pool.set_state(self.vault.poolings[leaf.text].state())  # type: ignore[attr-defined]
+            learned = self._steps.get(leaf.text) or self.vault.poolings[leaf.text]
+            leaf.pool.set_state(learned.state())  # type: ignore[attr-defined]
         for old, new in zip(walk(recipe), walk(copy), strict=True):
             if isinstance(old, Chain) and isinstance(new, Chain):
                 for number in range(old.head, len(old.steps)):
@@ -155,6 +159,8 @@ class Bench:
             step = self._steps[text]
             queries = None if before.queries is None else step.transform(before.queries)
             return Embedded(step.transform(before.documents), queries, before.units)
+        if getattr(recipe.children()[-1], "learns", False):
+            return self._pooled(recipe)
         if isinstance(recipe, Chain) and not isinstance(recipe.steps[0], Composite):
             documents = {leaf.text: self.vault.documents[leaf.text] for leaf in recipe.strands()}
             queries = recipe.begin(self.vault.queries) if self.vault.queries else None
@@ -167,6 +173,22 @@ class Bench:
             raise RecipeError(f"{whole} cannot be scored before it stands for one concatenation")
         parts = [part if isinstance(part, Composite) else Chain([part]) for part in whole.parts]
         return Embedded.concat([self._woven(part) for part in parts], whole.weights_)
+
+    def _pooled(self, recipe: Composite) -> Embedded:
+        """What a pooling that is trained makes of the tokens, which are read again: the passes kept none."""
+        text, queries, bank = str(recipe), self.vault.task.queries, self.vault.bank
+        recipe = clone(recipe)
+        if text in self._steps:
+            recipe.children()[-1].set_state(self._steps[text].state())
+        else:
+            taught = [self.items[row] for row in self._taught.tolist()]
+            examples = over_rows(renumber(self.fit, self._taught), len(taught), unit_bounds(taught))
+            asked = queries if isinstance(self.fit, Judgements) else ()
+            recipe.fit_pools([*taught, *asked], Lesson(examples), bank)
+            self._steps[text] = recipe.children()[-1]
+        documents = recipe.weave(plan.run(recipe.strands(), self.items, bank)[0])
+        found = recipe.weave(plan.run(recipe.strands(), queries, bank, role="query")[0]) if len(queries) else None
+        return Embedded(documents, found, self.units)
 
     def _teach(self, step: Step, before: Embedded, layers: int) -> Step:
         """The step, fitted on train rows; one that is trained gets the train examples too."""
