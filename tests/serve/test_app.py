@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import re
+import time
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
+from plait.serve import app, searching
 from plait.serve.app import CLOSED, PAGE, create_app
 from plait.serve.keys import Keys
 from plait.serve.models import Model
+from plait.serve.searching import TableIndex
 from plait.step import Composite
+from plait.store.table import Record, Table
+from tests.store.makers import TEXTS
 
 
 @pytest.mark.parametrize("path", PAGE)
@@ -68,3 +74,33 @@ def test_a_server_that_stopped_is_not_healthy(recipe: Composite) -> None:
         pass
     answer = client.get("/health")
     assert (answer.status_code, answer.json()["error"]["type"]) == (503, "server_error")
+
+
+def test_a_collection_that_grows_is_found_and_shown(
+    recipe: Composite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(app, "EVERY", 0.05)
+    monkeypatch.setattr(searching, "SETTLED", 0)
+    table = Table.create(tmp_path / "table", recipe, TEXTS)
+    with TestClient(create_app([Model.of("tiny", recipe)], [TableIndex(tmp_path / "table")])) as client:
+
+        def soon(rows: int) -> bool:
+            for _ in range(100):
+                time.sleep(0.05)
+                if client.get("/indexes").json()["indexes"][0]["rows"] == rows:
+                    return True
+            return False
+
+        table.add([Record("zebras", "new")])
+        assert soon(len(TEXTS) + 1)
+        found = client.post("/search", json={"query": "zebras", "k": 1}).json()["results"][0]["hits"]
+        assert [hit["id"] for hit in found] == ["new"]
+        damaged = tmp_path / "table" / "recipe" / "plait.json"
+        whole = damaged.read_text()
+        damaged.write_text("{")
+        table.add([Record("quaggas", "newer")])
+        assert not soon(len(TEXTS) + 2)
+        assert "table has changed and cannot be read" in caplog.text
+        damaged.write_text(whole)
+        table.delete(["new"])
+        assert soon(len(TEXTS) + 1)  # the watch goes on

@@ -6,8 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import plait
+from plait.retrieval import Index
+from plait.serve import searching
 from plait.serve.searching import TableIndex, open_indexes, unused_name
 from plait.step import Composite, unit_rows
+from plait.store.records import Record
 from plait.store.table import Table
 from plait.types import DataError, RecipeError
 from tests.store.makers import TEXTS, codes
@@ -76,3 +80,26 @@ def test_the_first_has_to_fit_the_model_and_each_has_a_name(tables: Path, recipe
     with pytest.raises(RecipeError, match="another recipe"):
         open_indexes([second, first], recipe)
     assert unused_name("a", ["a", "a-2"]) == "a-3"
+
+
+def test_what_others_write_is_taken_in(
+    recipe: Composite, tiny_table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Index.create(tmp_path / "index", recipe, [Record(text, f"a{n}") for n, text in enumerate(TEXTS)])
+    index = TableIndex(tmp_path / "index", recipe)
+    assert not index.refresh()
+    Index.open(tmp_path / "index").upsert([Record("zebras", "new"), Record("quaggas", "a0")])
+    assert not index.refresh()  # more may come within two seconds
+    assert "new" not in [hit.id for hit in index.search("zebras", 9, {})]
+    monkeypatch.setattr(searching, "SETTLED", 0)
+    assert (index.refresh(), index.refresh()) == (True, False)
+    assert index.search("zebras", 1, {})[0].id == "new"
+    assert [hit.text for hit in index.search("quaggas", 9, {}) if hit.id == "a0"] == ["quaggas"]
+    Index.create(tmp_path / "index", recipe, [Record("zebras", "other")], overwrite=True)
+    assert (index.refresh(), len(index), index.search("zebras", 1, {})[0].id) == (True, 1, "other")
+    another = plait.parse(f'StaticTable("{tiny_table}") | MaxPool()')
+    Index.create(tmp_path / "index", another, [Record("zebras", "third")], overwrite=True)
+    with pytest.raises(RecipeError, match="made anew by another recipe"):
+        index.refresh()
+    shutil.rmtree(tmp_path / "index")
+    assert not index.refresh()

@@ -12,6 +12,7 @@ from typing import Self
 
 import numpy as np
 
+from plait.bank import locked
 from plait.chunks import cuts
 from plait.retrieval.chunking import SEPARATOR, Passages, by_document, named
 from plait.retrieval.context import context_of
@@ -185,6 +186,20 @@ class Index:
         if self.settings.words and len(self.table):
             _ = self._words
 
+    def reopened(self) -> Index:
+        """The index that its folder holds now, with its vectors and words read; models that were loaded are kept.
+
+        Raises:
+            DataError: if there is none, or it is damaged.
+            RecipeError: if another recipe made it.
+        """
+        index = Index(self.table.reopened(), Settings.read(self.table.folder) or Settings(words=0))
+        if index.settings.rescore == self.settings.rescore and "_scorer" in vars(self):
+            index._scorer = self._scorer
+        if index.settings.words:
+            _ = index._words
+        return index
+
     def search(self, query: str, k: int = 10, where: Where | None = None) -> list[Hit]:
         """The k documents that answer a query best; of a document in passages the best passage.
 
@@ -260,16 +275,20 @@ class Index:
         mark = folder / "state.json"
         if not len(rows):
             return rows, None
-        if mark.exists() and mark.read_text() == str(state):
-            return rows, Bm25.load(folder)
-        words = Bm25().fit([text for part in self.table.ordered(["text"]) for text in part.column("text").to_pylist()])
-        with contextlib.suppress(OSError):  # a table that may only be read is searched all the same
-            part = folder.with_name(WORDS + ".part")
-            shutil.rmtree(part, ignore_errors=True)
-            words.save(part)
-            (part / mark.name).write_text(str(state))
-            shutil.rmtree(folder, ignore_errors=True)
-            os.replace(part, folder)
+        with contextlib.ExitStack() as alone:
+            with contextlib.suppress(OSError):  # a table that may only be read is searched all the same
+                alone.enter_context(locked(self.table.folder / ".words.lock"))
+            if mark.exists() and mark.read_text() == str(state):
+                return rows, Bm25.load(folder)
+            texts = (text for part in self.table.ordered(["text"]) for text in part.column("text").to_pylist())
+            words = Bm25().fit(list(texts))
+            with contextlib.suppress(OSError):
+                part = folder.with_name(WORDS + ".part")
+                shutil.rmtree(part, ignore_errors=True)
+                words.save(part)
+                (part / mark.name).write_text(str(state))
+                shutil.rmtree(folder, ignore_errors=True)
+                os.replace(part, folder)
         return rows, words
 
 

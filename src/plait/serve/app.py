@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
@@ -22,11 +24,15 @@ from plait.serve.models import Model
 from plait.serve.overview import Overview
 from plait.serve.search_routes import search_router
 from plait.serve.searching import Searchable
+from plait.types import PlaitError
 
+logger = logging.getLogger("plait.serve")
 PAGE = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js", "/map.js": "map.js"}
 KINDS = {"html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 OPEN = (*PAGE, "/health")
 """Paths that need no key: they say nothing of models, collections and use."""
+EVERY = 2.0
+"""Seconds between two looks for what others have written to a collection."""
 CLOSED = ("/v1/embeddings", "/v1/models", "/v1/models/", "/search", "/indexes", "/map/", "/metrics", "/openapi.json")
 
 
@@ -37,7 +43,8 @@ def create_app(
 
     Args:
         models: to embed with, by the names that clients ask for.
-        indexes: collections to search; a sample of each is read now, for the page.
+        indexes: collections to search; a sample of each is read now, for the page. What is written to them later is
+            taken in while the application runs.
         keys: who may ask; None asks for no key.
         limits: what it takes on.
 
@@ -52,11 +59,13 @@ def create_app(
     """
     limits, metrics = limits or Limits(), Metrics()
     worker = Worker(limits, metrics)
-    overviews = [Overview.of(index) for index in indexes]
+    overviews = {index.name: Overview.of(index) for index in indexes}
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watcher = asyncio.create_task(_watch(indexes, overviews))
         yield
+        watcher.cancel()
         worker.stop()
 
     app = FastAPI(
@@ -86,6 +95,19 @@ def create_app(
     metrics.gauge("plait_waiting_tokens", "Tokens in the queue.", lambda: worker.waiting[1])
     metrics.gauge("plait_held_bytes", "Bytes of requests and answers in memory.", lambda: gate.held)
     return gate
+
+
+async def _watch(indexes: Sequence[Searchable], overviews: dict[str, Overview]) -> None:
+    """Take in what others write to the collections, in a thread that no search waits for."""
+    while True:
+        await asyncio.sleep(EVERY)
+        for index in indexes:
+            try:
+                if await asyncio.to_thread(index.refresh):
+                    overviews[index.name] = await asyncio.to_thread(Overview.of, index)
+                    logger.info("%s has changed: %d records", index.name, len(index))
+            except (PlaitError, OSError, RuntimeError, ValueError) as error:
+                logger.error("%s has changed and cannot be read: %s", index.name, error)
 
 
 def _add_page(app: FastAPI) -> None:

@@ -36,19 +36,18 @@ class SearchRequest(BaseModel):
 
 
 def search_router(
-    indexes: Sequence[Searchable], overviews: Sequence[Overview], worker: Worker, limits: Limits
+    indexes: Sequence[Searchable], overviews: Mapping[str, Overview], worker: Worker, limits: Limits
 ) -> APIRouter:
     """The paths that search.
 
     Args:
         indexes: collections to search.
-        overviews: of the same collections.
+        overviews: of the same collections, by name.
         worker: in whose thread a search runs, since it encodes the query.
         limits: of a request.
     """
     router = APIRouter()
     by_name = {index.name: index for index in indexes}
-    seen = {overview.name: overview for overview in overviews}
 
     @router.post("/search")
     async def search(asked: SearchRequest) -> Response:
@@ -63,11 +62,11 @@ def search_router(
 
     @router.get("/indexes")
     async def list_indexes() -> dict[str, object]:
-        return {"indexes": [overview.card() for overview in overviews]}
+        return {"indexes": [overview.card() for overview in overviews.values()]}
 
     @router.get("/map/{name:path}")
     async def get_map(name: str) -> dict[str, object]:
-        return _named(seen, name).map()
+        return _named(overviews, name).map()
 
     return router
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
@@ -17,6 +18,10 @@ from plait.types import DataError, Floats, PlaitError
 Value: TypeAlias = str | int | float | bool
 Where: TypeAlias = Mapping[str, Sequence[Value]]
 """Fields of the metadata, and the values that each may have."""
+
+
+SETTLED = 2.0
+"""Seconds without a write after which a change is taken in: large additions are many writes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +57,14 @@ class Searchable(Protocol):
     def sample(self, number: int) -> Sample:
         """Records spread over the collection."""
 
+    def refresh(self) -> bool:
+        """Take in what was written since it was last looked at; says whether there was anything."""
+
 
 class TableIndex:
     """A table that ``plait index`` wrote, searched as it says: by meaning, by words too, in passages.
+
+    What others write to it is not seen before `refresh`; searches go on meanwhile, over what was there before.
 
     Args:
         folder: where it lies.
@@ -82,6 +92,7 @@ class TableIndex:
         self.name = self.folder.absolute().name
         try:
             self._index = Index.open(self.folder)
+            self._stamp = self._index.table.stamp
             self.search("a query", 1, {})
         except PlaitError:
             raise
@@ -105,6 +116,26 @@ class TableIndex:
     def sample(self, number: int) -> Sample:
         """Records spread evenly over the table."""
         return Sample(*self._index.table.sample(number))
+
+    def refresh(self) -> bool:
+        """Take in what was written since it was last looked at, once nothing was written for two seconds.
+
+        Returns:
+            Whether there was anything.
+
+        Raises:
+            DataError: if the table is damaged; it is looked at again after the next write.
+            RecipeError: if it was made anew by another recipe.
+        """
+        try:
+            stamp = self._index.table.stamp
+        except OSError:  # another one is just taking its place
+            return False
+        if stamp == self._stamp or time.time() - stamp[0] / 1e9 < SETTLED:
+            return False
+        self._stamp = stamp
+        self._index = self._index.reopened()
+        return True
 
 
 def open_indexes(folders: Sequence[Path], recipe: Composite) -> list[TableIndex]:

@@ -60,6 +60,16 @@ class Exact:
     def __init__(self, rows: LanceRows, recipe: Composite) -> None:
         self._rows, self._recipe = rows, recipe
 
+    @property
+    def _holds(self) -> bool:
+        layout = self._rows.layout
+        return layout.is_codes or layout.nbytes * len(self._rows) <= HELD
+
+    def hold(self) -> None:
+        """Read the vectors now, where they stay in memory, and not with the first search."""
+        if self._holds:
+            _ = self._held.values if self._rows.layout.is_codes else self._held.lengths
+
     def forget(self) -> None:
         """Read the vectors again when they are next asked for."""
         vars(self).pop("_held", None)
@@ -75,8 +85,7 @@ class Exact:
         Returns:
             ``[Q, ≤ k]`` each, best first; of equal scores the row that came first stands first.
         """
-        layout = self._rows.layout
-        if not layout.is_codes and layout.nbytes * len(self._rows) > HELD:
+        if not self._holds:
             return top(queries, self._read(where), k)
         held = self._held
         places = None if where is None else self._places(held, where)

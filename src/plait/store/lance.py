@@ -93,6 +93,17 @@ class LanceRows:
         kind = self._handle.schema.field("vector").type
         return Layout(str(np.dtype(kind.value_type.to_pandas_dtype())), kind.list_size)
 
+    @property
+    def version(self) -> int:
+        """Number of the state that is read."""
+        return int(self._handle.version)
+
+    @property
+    def stamp(self) -> tuple[int, int]:
+        """Another one after every write, whoever wrote: the date and the number of the folder of versions."""
+        found = (self.folder / f"{NAME}.lance" / "_versions").stat()
+        return found.st_mtime_ns, found.st_ino
+
     def refresh(self) -> None:
         """See what others have written since."""
         with _reading(self.folder):

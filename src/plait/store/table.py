@@ -285,8 +285,17 @@ class Table:
 
     @property
     def state(self) -> int:
-        """Number of the newest version: another one after every change."""
-        return self.versions()[-1].number
+        """Number of the version that is read: another one after every change."""
+        return self._rows.version
+
+    @property
+    def stamp(self) -> tuple[int, int]:
+        """Another one after every write, whoever wrote; cheap to ask for.
+
+        Raises:
+            OSError: if the table is gone, if only for as long as another takes its place.
+        """
+        return self._rows.stamp
 
     def versions(self) -> list[Version]:
         """States that can still be opened, oldest first; each write makes one."""
@@ -313,6 +322,23 @@ class Table:
         """See what other processes have written since the table was opened."""
         self._rows.refresh()
         self._exact.forget()
+
+    def reopened(self) -> Table:
+        """The table that its folder holds now, made anew or not, with its vectors read and the recipe that is loaded.
+
+        Raises:
+            DataError: if there is none, or it is damaged.
+            RecipeError: if another recipe made it.
+        """
+        try:
+            facts = json.loads((self.folder / "recipe" / "plait.json").read_text())
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.folder} is no table of vectors any more, or damaged; make it again") from error
+        if facts.get("fingerprint") != self.fingerprint:
+            raise RecipeError(f"{self.folder} was made anew by another recipe than {self.recipe}; open it again")
+        table = Table(self.folder, self.recipe, LanceRows.open(self.folder))
+        table._exact.hold()
+        return table
 
     def ordered(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Some of the columns id, text, metadata (as JSON) and vector, in the order in which records came, in parts."""
