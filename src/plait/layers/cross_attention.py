@@ -65,23 +65,30 @@ class CrossAttention(nn.Module):
             pool: ``(batch, length)``, True = in the mean, where that is fewer than are real ("token_query" only).
         """
         real = torch.ones(vectors.shape[:2], dtype=torch.bool, device=vectors.device) if mask is None else mask
-        latents = self.latents.expand(len(vectors), -1, -1)
+        latents = self.latents[None]
         if self.direction == "latent_query":
-            return self._attend(latents, vectors, real[:, None, None, :]).mean(dim=1)
-        out = self._attend(vectors, latents, None)
-        weight = (real if pool is None else real & pool).to(out.dtype)[..., None]
-        return (out * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+            out, inner = self._attend(latents, vectors, real[:, None, None, :])
+            share = out.new_full((*out.shape[:2], 1), 1 / out.shape[1])
+        else:
+            out, inner = self._attend(vectors, latents, None)
+            chosen = (real if pool is None else real & pool).to(out.dtype)[..., None]
+            share = chosen / chosen.sum(dim=1, keepdim=True).clamp(min=1)
+        # the last map is linear, so it may follow the mean: it runs once an item instead of once a latent or token
+        fed = F.linear((inner * share).sum(dim=1), self.feed_out.weight) + self.feed_out.bias * share.sum(dim=1)
+        final: Tensor = (out * share).sum(dim=1) + fed if self.residual else fed
+        return final
 
-    def _attend(self, queries: Tensor, keys: Tensor, mask: Tensor | None) -> Tensor:
-        asked = self._heads(self.to_queries(self.norm_queries(queries)))
-        key, value = map(self._heads, self.to_keys_values(self.norm_keys(keys)).chunk(2, dim=-1))
+    def _attend(self, queries: Tensor, keys: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What attention gives, and what the last map of the feed-forward part reads; latents are the same for all."""
+        batch = max(len(queries), len(keys))
+        asked = self._heads(self.to_queries(self.norm_queries(queries))).expand(batch, -1, -1, -1)
+        parts = self.to_keys_values(self.norm_keys(keys)).chunk(2, dim=-1)
+        key, value = (self._heads(part).expand(batch, -1, -1, -1) for part in parts)
         found = F.scaled_dot_product_attention(asked, key, value, attn_mask=mask)
         out = self.to_out(found.transpose(1, 2).flatten(2))
         out = out + queries if self.residual else out
         gate, up = self.feed_in(self.norm_feed(out)).chunk(2, dim=-1)
-        fed = self.feed_out(F.gelu(gate) * up)
-        final: Tensor = out + fed if self.residual else fed
-        return final
+        return out, F.gelu(gate) * up
 
     def _heads(self, x: Tensor) -> Tensor:
         split: Tensor = x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
