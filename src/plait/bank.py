@@ -23,7 +23,7 @@ SYNC_SECONDS = 5.0
 """How often written batches are forced to disk: what a power cut can cost. A killed process loses nothing."""
 
 
-def digest(*parts: str | bytes) -> str:
+def digest(*parts: str | bytes | memoryview) -> str:
     """A 32-character content key.
 
     >>> digest("a", "b") != digest("ab")
@@ -35,6 +35,11 @@ def digest(*parts: str | bytes) -> str:
         hasher.update(len(data).to_bytes(8, "little"))
         hasher.update(data)
     return hasher.hexdigest()
+
+
+def content(array: np.ndarray) -> bytes | memoryview:
+    """The bytes of an array, for `digest`; not a copy where they lie in one piece."""
+    return np.ascontiguousarray(array).view(np.uint8).data.cast("B") if array.size and array.ndim else array.tobytes()
 
 
 def write_atomic(path: Path, data: bytes) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from plait.bank import Bank, digest
+from plait.bank import Bank, content, digest, write_atomic
 from plait.chunks import Chunked, cuts
 from plait.types import Floats, Ints, Items, States, Tokens, ranges
 
@@ -34,7 +34,7 @@ class Lesson:
     Attributes:
         examples: labels, for steps that are trained.
         progress: called as a training goes on.
-        folder: where a training that is killed leaves its checkpoint.
+        folder: where trained steps are kept and found again, and a training that is killed leaves its checkpoint.
         plain: how many of the first rows, or items, steps without labels learn from; None is all. Behind the documents
             of a retrieval task stand its queries, which only training may see.
     """
@@ -48,14 +48,26 @@ class Lesson:
         """The step, fitted on its inputs; a step that is trained gets the examples too."""
         if not getattr(step, "learns", False):
             return step.fit(inputs[: self.plain])
-        checkpoint = self.folder / f"{self._key(step, inputs)}.training" if self.folder else None
-        return step.fit(inputs, self.examples, layers=layers, progress=self.progress, checkpoint=checkpoint)
+        if self.folder is None:
+            return step.fit(inputs, self.examples, layers=layers, progress=self.progress)
+        from safetensors.numpy import load, save
 
-    def _key(self, step: Any, inputs: Any) -> str:
-        """Of all that a training depends on, so that none goes on from the checkpoint of another."""
+        key = self._key(step, inputs, layers)
+        kept, checkpoint = self.folder / f"{key}.trained", self.folder / f"{key}.training"
+        if kept.exists():
+            return step.set_state(load(kept.read_bytes()))
+        step.fit(inputs, self.examples, layers=layers, progress=self.progress, checkpoint=checkpoint)
+        write_atomic(kept, save(step.state()))
+        return step
+
+    def _key(self, step: Any, inputs: Any, layers: int) -> str:
+        """Of all that a training depends on, so that none is taken for another."""
         fields = vars(self.examples).values() if hasattr(self.examples, "__dict__") else [self.examples]
         labels = [field.tobytes() if isinstance(field, np.ndarray) else repr(field) for field in fields]
-        return digest(str(step), np.asarray(getattr(inputs, "values", inputs)).tobytes(), *labels)
+        tokens = getattr(inputs, "tokens", None)
+        bounds = [] if tokens is None else [tokens.index, tokens.bounds]
+        arrays = map(np.asarray, [getattr(inputs, "values", inputs), *bounds])
+        return digest(f"{step} {step.version} {layers}", *map(content, arrays), *labels)
 
 
 UNLABELLED = Lesson()

@@ -1,15 +1,19 @@
 """Trained combinations of layers, against formulas written out and against what they must find."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 import plait
+from plait.bank import Bank
 from plait.data import Labels
 from plait.layers import CrossAttention, LayerWeights
 from plait.layers.attention import LayerStack
+from plait.training.learned import Learned
+from plait.training.loop import History
 from plait.types import RecipeError
 from tests.tiny import SENTENCES
 
@@ -146,8 +150,6 @@ def test_unknown_direction_is_refused() -> None:
 
 @pytest.mark.parametrize("step", [plait.ScalarMix(epochs=2), plait.LayerAttention(2, 1, 4, epochs=2)])
 def test_in_a_recipe_with_a_bank_and_saved(tiny_bert: Path, tmp_path: Path, step: plait.Step) -> None:
-    from plait.bank import Bank
-
     recipe = plait.Transformer(str(tiny_bert)) | plait.ConcatLayers("all") | plait.MeanPool() | step
     with pytest.raises(RecipeError, match="got no examples"):
         recipe.fit(SENTENCES)
@@ -158,3 +160,35 @@ def test_in_a_recipe_with_a_bank_and_saved(tiny_bert: Path, tmp_path: Path, step
     np.testing.assert_array_equal(loaded.encode(SENTENCES).values, expected)
     assert expected.shape == (len(SENTENCES), 32)
     assert not list((tmp_path / "bank").glob("*.training"))
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        'ConcatLayers("all") | MeanPool() | ScalarMix(epochs=2)',
+        "AttentionPool(latents=2, heads=1, head_dim=4, epochs=1)",
+    ],
+)
+def test_what_a_bank_holds_is_not_trained_again(
+    tiny_bert: Path, tmp_path: Path, tail: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainings = []
+    train = Learned.train
+
+    def counted(self: Learned, *arguments: Any) -> History:
+        trainings.append(str(self))
+        return train(self, *arguments)
+
+    monkeypatch.setattr(Learned, "train", counted)
+
+    def fitted(texts: list[str], labels: list[str]) -> np.ndarray:
+        recipe = plait.parse(f'Transformer("{tiny_bert}") | {tail}')
+        return np.asarray(recipe.fit(texts, labels, bank=Bank(tmp_path / "bank")).encode(SENTENCES).values)
+
+    labels = ["odd" if n % 2 else "even" for n in range(len(SENTENCES))]
+    first = fitted(list(SENTENCES), labels)
+    np.testing.assert_array_equal(fitted(list(SENTENCES), labels), first)
+    assert len(trainings) == 1
+    fitted(list(SENTENCES), [labels[1], *labels[1:]])
+    fitted([*SENTENCES[1:], "another text"], labels)
+    assert len(trainings) == 3

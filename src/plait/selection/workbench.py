@@ -184,7 +184,7 @@ class Bench:
             taught = [self.items[row] for row in self._taught.tolist()]
             examples = over_rows(renumber(self.fit, self._taught), len(taught), unit_bounds(taught))
             asked = queries if isinstance(self.fit, Judgements) else ()
-            recipe.fit_pools([*taught, *asked], Lesson(examples), bank)
+            recipe.fit_pools([*taught, *asked], self._lesson(examples), bank)
             self._steps[text] = recipe.children()[-1]
         documents = recipe.weave(plan.run(recipe.strands(), self.items, bank)[0])
         found = recipe.weave(plan.run(recipe.strands(), queries, bank, role="query")[0]) if len(queries) else None
@@ -199,7 +199,11 @@ class Bench:
             raise RecipeError(f"{step} learns from examples of whole documents, but stands behind their chunks")
         rows = before.documents if before.queries is None else np.vstack([before.documents, before.queries])
         examples = over_rows(self.fit, len(before.documents), self.units)
-        return Lesson(examples).teach(step, rows, layers)  # type: ignore[no-any-return]
+        return self._lesson(examples).teach(step, rows, layers)  # type: ignore[no-any-return]
+
+    def _lesson(self, examples: object) -> Lesson:
+        """What is trained is kept in the bank: a run that goes on trains nothing twice."""
+        return Lesson(examples, folder=self.vault.bank.folder if self.vault.bank else None)
 
     def _learned(self, embedded: Embedded) -> Ints:
         """Rows that transforms learn from; of chunks, which only retrieval has, a sample of those of all documents."""
