@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import plait
-from plait.serve.batching import Worker, batch_budget, estimated_tokens
+from plait.serve import batching
+from plait.serve.batching import BATCHES, Worker, batch_budget, estimated_tokens
 from plait.serve.counting import Counted, encode_counted
 from plait.serve.errors import ApiError
 from plait.serve.limits import Limits
@@ -109,6 +110,23 @@ def test_a_large_request_does_not_keep_a_small_one_waiting(recipe: Composite, sl
     assert slow.batches[0] == ("0000", "0001")
     assert slow.batches[2] == ("small", "0004")
     assert sum(map(len, slow.batches)) == 10
+
+
+def test_a_large_request_fills_a_fourth_of_a_batch(
+    recipe: Composite, slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "batch_budget", lambda recipe: 8 * estimated_tokens("aaaa"))
+
+    async def scenario(worker: Worker) -> None:
+        large = await queued(worker, recipe, [f"{n:04}" for n in range(6)])
+        await slow.started()
+        small = await queued(worker, recipe, ["aaaa"], ["bbbb"])
+        slow.let(4)
+        await asyncio.gather(*small, *large)
+
+    with working(Limits()) as worker:
+        asyncio.run(scenario(worker))
+    assert slow.batches == [("0000", "0001"), ("0002", "0003", "aaaa", "bbbb"), ("0004", "0005")]
 
 
 def test_a_text_above_the_budget_goes_alone(recipe: Composite, slow: Slow) -> None:
@@ -297,5 +315,5 @@ def _same(
 
 def test_the_budget_follows_the_encoder(recipe: Composite, tiny_bert: Path) -> None:
     host = plait.parse(f'Transformer("{tiny_bert}") | MeanPool()')
-    assert batch_budget(host) == 8 * next(iter(host.strands())).encoder.budget
+    assert batch_budget(host) == BATCHES * next(iter(host.strands())).encoder.budget
     assert batch_budget(recipe) > batch_budget(host)

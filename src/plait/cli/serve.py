@@ -32,7 +32,7 @@ BODY = typer.Option(min=1, help="Megabytes of one request.")
 QUEUE = typer.Option(min=1, help="Texts that may wait; above it clients are told to come back (429).")
 PATIENCE = typer.Option(min=1, help="Seconds that a client may take to send a request, or to read 64 kB.")
 GRACE = typer.Option(min=1, help="Seconds that requests in flight have when the server is stopped.")
-BATCH = typer.Option(min=1, help="Tokens encoded together; by default 8 batches of the encoder.")
+BATCH = typer.Option(min=1, help="Tokens encoded together; by default 32 batches of the encoder.")
 LOCAL = ("127.0.0.1", "::1", "localhost")
 
 

@@ -19,8 +19,10 @@ from plait.step import Composite, walk
 from plait.types import PlaitError
 
 Answer = TypeVar("Answer")
-BATCHES = 8
+BATCHES = 32
 """Batches of the encoder that are planned together: they are sorted by length, so that little is padded."""
+PORTION = 4
+"""One request gets a fourth of that at a time, so that a large one does not keep small ones waiting."""
 _BYTES_A_TOKEN = 4
 _FIRST_RATE = 2000.0
 """Tokens a second that a server without experience believes in."""
@@ -204,15 +206,17 @@ class Worker:
 
     def _batch(self, first: _Texts) -> list[_Slice]:
         """Texts of the first job's kind, in the order of the queue, up to the budget; the first text in any case."""
-        left = self._limits.batch_tokens or batch_budget(first.recipe)
+        given, budget = self._limits.batch_tokens, batch_budget(first.recipe)
+        left, portion = (given, given) if given else (budget, budget // PORTION)
         slices: list[_Slice] = []
         unfinished: list[_Texts] = []
         for job in list(self._queue):
             if not isinstance(job, _Texts) or job.kind != first.kind:
                 continue
             start = stop = job.begun
-            while stop < len(job.texts) and (left >= job.costs[stop] or not (slices or stop > start)):
-                left -= job.costs[stop]
+            mine = min(left, portion)
+            while stop < len(job.texts) and (mine >= job.costs[stop] or not (slices or stop > start)):
+                mine, left = mine - job.costs[stop], left - job.costs[stop]
                 stop += 1
             if stop == start:
                 break

@@ -18,8 +18,8 @@ class Limits:
         held: bytes of all requests and answers that are in memory at once; above it new ones are told to come back.
         waiting_texts: in the queue of all requests.
         waiting_tokens: in the queue, as `plait.serve.batching.estimated_tokens` counts them.
-        batch_tokens: encoded at once; None takes eight batches of the encoder. More is faster when texts differ much in
-            length, less answers a short request sooner while a long one runs.
+        batch_tokens: encoded at once; None takes 32 batches of the encoder, and from one request eight at most. More is
+            faster when texts differ much in length, less answers a short request sooner while a long one runs.
         results: the largest k of a search.
         connections: open at once.
         patience: seconds that a client may take to send its request, or to read a piece of the answer.

@@ -17,6 +17,7 @@ from plait.serve.errors import ApiError
 from plait.serve.limits import Limits
 from plait.serve.overview import Overview
 from plait.serve.searching import Searchable, Where
+from plait.store.lance import DamagedError
 
 Named = TypeVar("Named")
 Choice = StrictBool | StrictInt | StrictFloat | StrictStr
@@ -92,7 +93,7 @@ def _searched(index: Searchable, query: str, k: int, where: Where) -> dict[str, 
     started = time.monotonic()
     try:
         hits = index.search(query, k, where)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, DamagedError) as error:
         message = f"the index {index.name} cannot be read any more; the one who runs the server has to look at it"
         raise ApiError(500, message, "index_unreadable") from error
     seconds = round(time.monotonic() - started, 6)

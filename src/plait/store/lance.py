@@ -26,6 +26,10 @@ FRAGMENTS = 16
 """Small files of which a table may consist before they are joined: each scan opens them all, joining rewrites them."""
 
 
+class DamagedError(DataError):
+    """A table whose files are gone, or hold something else than they should."""
+
+
 @dataclass(frozen=True)
 class Version:
     """A state of a table that can still be opened.
@@ -299,7 +303,7 @@ def _reading(folder: Path) -> Iterator[None]:
     except PlaitError:
         raise
     except (RuntimeError, ValueError, OSError) as error:
-        raise DataError(
+        raise DamagedError(
             f"{folder} cannot be read, so it is damaged ({_first_line(error)}): restore a version, or index again"
         ) from error
 
