@@ -11,66 +11,21 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from plait.bank import Bank, content, digest, write_atomic
+from plait.bank import Bank, digest
 from plait.chunks import Chunked, cuts
 from plait.types import Floats, Ints, Items, States, Tokens, ranges
 
 Progress = Callable[[str, int, int], None]
 """Called with a label, tokens done and tokens in all."""
 
+ORDER = 2
+"""Raised whenever `plan_batches` puts items in another order: a half-written pass goes on by numbers of batches."""
 SHARED_COST = 8
 """How many shared tokens cost as much as one that is run."""
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What steps are fitted with beside vectors.
-
-    Attributes:
-        examples: labels, for steps that are trained.
-        progress: called as a training goes on.
-        folder: where trained steps are kept and found again, and a training that is killed leaves its checkpoint.
-        plain: how many of the first rows, or items, steps without labels learn from; None is all. Behind the documents
-            of a retrieval task stand its queries, which only training may see.
-    """
-
-    examples: object = None
-    progress: Progress | None = None
-    folder: Path | None = None
-    plain: int | None = None
-
-    def teach(self, step: Any, inputs: Any, layers: int = 1) -> Any:
-        """The step, fitted on its inputs; a step that is trained gets the examples too."""
-        if not getattr(step, "learns", False):
-            return step.fit(inputs[: self.plain])
-        if self.folder is None:
-            return step.fit(inputs, self.examples, layers=layers, progress=self.progress)
-        from safetensors.numpy import load, save
-
-        key = self._key(step, inputs, layers)
-        kept, checkpoint = self.folder / f"{key}.trained", self.folder / f"{key}.training"
-        if kept.exists():
-            return step.set_state(load(kept.read_bytes()))
-        step.fit(inputs, self.examples, layers=layers, progress=self.progress, checkpoint=checkpoint)
-        write_atomic(kept, save(step.state()))
-        return step
-
-    def _key(self, step: Any, inputs: Any, layers: int) -> str:
-        """Of all that a training depends on, so that none is taken for another."""
-        fields = vars(self.examples).values() if hasattr(self.examples, "__dict__") else [self.examples]
-        labels = [field.tobytes() if isinstance(field, np.ndarray) else repr(field) for field in fields]
-        tokens = getattr(inputs, "tokens", None)
-        bounds = [] if tokens is None else [tokens.index, tokens.bounds]
-        arrays = map(np.asarray, [getattr(inputs, "values", inputs), *bounds])
-        return digest(f"{step} {step.version} {layers}", *map(content, arrays), *labels)
-
-
-UNLABELLED = Lesson()
 
 
 class EncoderLike(Protocol):
@@ -185,7 +140,9 @@ def plan_batches(tokens: Tokens, budget: int, shared: int = 0) -> list[Ints]:
     """
     lengths = tokens.lengths
     position = np.arange(len(tokens.ids), dtype=np.uint64) - np.repeat(tokens.offsets[:-1], lengths).astype(np.uint64)
-    mixed = (tokens.ids.astype(np.uint64) + np.uint64(1)) * (position * np.uint64(2) + np.uint64(0x9E3779B97F4A7C15))
+    mixed = tokens.ids.astype(np.uint64) * np.uint64(0xBF58476D1CE4E5B9) + position * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(31))) * np.uint64(0x94D049BB133111EB)  # a sum of products alone often ties
+    mixed ^= mixed >> np.uint64(29)
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed, dtype=np.uint64)])
     content = sums[tokens.offsets[1:]] - sums[tokens.offsets[:-1]]
     order = np.lexsort((content, -lengths))
@@ -327,7 +284,7 @@ def _banked(
     missing = {s.key: s for s in group.values() if not shelf.has(s.key)}
     if missing:
         widths = {key: strand.width for key, strand in missing.items()}
-        with shelf.writer(widths, plan=f"{encoder.budget} {encoder.shared(tokens)}", rows=rows) as writer:
+        with shelf.writer(widths, plan=f"{ORDER} {encoder.budget} {encoder.shared(tokens)}", rows=rows) as writer:
             _forward(tokens, missing, writer.write, report, progress, writer.done, writer.commit)
             writer.encoded = report.encoded
     report.encoded = shelf.encoded

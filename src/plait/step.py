@@ -19,6 +19,7 @@ from sklearn.base import BaseEstimator
 from plait import chunks, plan
 from plait.bank import Bank, digest
 from plait.items import Expansion, check_items, unit_bounds
+from plait.lesson import UNLABELLED, Lesson
 from plait.notation import fitting_hint, same, written_number, written_value
 from plait.types import Codes, Floats, Items, RecipeError, States, Vectors
 
@@ -107,7 +108,7 @@ class Composite(Step):
         """The output array, from the vectors of the strands (by their text)."""
 
     @abstractmethod
-    def learn(self, given: Mapping[str, Floats], lesson: plan.Lesson = plan.UNLABELLED) -> Self:
+    def learn(self, given: Mapping[str, Floats], lesson: Lesson = UNLABELLED) -> Self:
         """Fit everything after the poolings on the vectors of the strands; steps that are trained need examples."""
 
     @abstractmethod
@@ -128,13 +129,13 @@ class Composite(Step):
             bank: where vectors are kept and found again, and where a training that was killed goes on from.
             progress: called as passes and trainings go on.
         """
-        lesson = plan.Lesson(y, progress, bank.folder if bank else None)
+        lesson = Lesson(y, progress, bank.folder if bank else None)
         self.fit_pools(X, lesson, bank)
         vectors, reports = plan.run(self.strands(), X, bank, progress)
         chunks.common(vectors, (report.chunked for report in reports.values()))
         return self.learn(vectors, lesson)
 
-    def fit_pools(self, items: Items, lesson: plan.Lesson = plan.UNLABELLED, bank: Bank | None = None) -> None:
+    def fit_pools(self, items: Items, lesson: Lesson = UNLABELLED, bank: Bank | None = None) -> None:
         """Fit the poolings: on token frequencies, or, where they are trained, on the states of the tokens."""
         for strand in self.strands():
             if getattr(strand.pool, "learns", False):
@@ -254,7 +255,7 @@ class Chain(Composite):
             values = step.transform(values)
         return values
 
-    def learn(self, given: Mapping[str, Floats], lesson: plan.Lesson = plan.UNLABELLED) -> Self:
+    def learn(self, given: Mapping[str, Floats], lesson: Lesson = UNLABELLED) -> Self:
         if isinstance(self.steps[0], Composite):
             self.steps[0].learn(given, lesson)
         values = self.begin(given)
@@ -316,7 +317,7 @@ class Parallel(Composite):
         for part in self._composites():
             yield from part.strands()
 
-    def learn(self, given: Mapping[str, Floats], lesson: plan.Lesson = plan.UNLABELLED) -> Self:
+    def learn(self, given: Mapping[str, Floats], lesson: Lesson = UNLABELLED) -> Self:
         for part in self._composites():
             part.learn(given, lesson)
         return self

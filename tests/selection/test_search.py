@@ -14,7 +14,8 @@ import pytest
 import plait
 from plait.evaluation.scores import Score
 from plait.selection.costs import Timer
-from plait.selection.search import Limits, Scoreboard, Search, Selection, spread
+from plait.selection.scoreboard import Scoreboard
+from plait.selection.search import Limits, Search, Selection, spread
 from plait.selection.space import Space
 from plait.selection.workbench import Bench
 from plait.step import Composite, walk

@@ -20,6 +20,7 @@ from plait.evaluation.scores import Score
 from plait.evaluation.specs import TaskSpec
 from plait.evaluation.statistics import Interval, interval, pool
 from plait.items import unit_bounds
+from plait.lesson import Lesson
 from plait.step import Chain, Composite, Step, walk
 from plait.training.examples import over_rows
 from plait.types import Ints, Items, RecipeError, ranges
@@ -182,7 +183,7 @@ class _Judged:
         taught = [items[place] for place in learn.tolist()]
         queries = list(self.spec.task.queries) if trained and isinstance(fit, Judgements) else []
         examples = over_rows(renumber(fit, self.rows[learn]), len(taught), unit_bounds(taught)) if trained else None
-        lesson = plan.Lesson(examples, plain=len(taught) if queries else None)
+        lesson = Lesson(examples, plain=len(taught) if queries else None)
         recipe.fit_pools([*taught, *queries], lesson)
         given = self._vectors(recipe, items, "document")
         if trained and given.chunked:

@@ -10,6 +10,7 @@ import numpy as np
 from plait import plan
 from plait.bank import Bank
 from plait.fusion.strategies import STRATEGIES, Score, Trail, refine
+from plait.lesson import UNLABELLED, Lesson
 from plait.step import Composite, Concat, Step
 from plait.types import Floats, Items, RecipeError, Vectors
 
@@ -124,7 +125,7 @@ class ConcatSearch(Composite):
     def weave(self, given: Mapping[str, Floats]) -> np.ndarray:
         return self.concat.weave(given)
 
-    def learn(self, given: Mapping[str, Floats], lesson: plan.Lesson = plan.UNLABELLED) -> Self:
+    def learn(self, given: Mapping[str, Floats], lesson: Lesson = UNLABELLED) -> Self:
         self.concat.learn(given, lesson)
         return self
 

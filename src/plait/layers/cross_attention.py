@@ -67,10 +67,10 @@ class CrossAttention(nn.Module):
         real = torch.ones(vectors.shape[:2], dtype=torch.bool, device=vectors.device) if mask is None else mask
         latents = self.latents[None]
         if self.direction == "latent_query":
-            out, inner = self._attend(latents, vectors, real[:, None, None, :])
+            out, inner = self._attend(latents, vectors, real[:, None, None, :], len(vectors))
             share = out.new_full((*out.shape[:2], 1), 1 / out.shape[1])
         else:
-            out, inner = self._attend(vectors, latents, None)
+            out, inner = self._attend(vectors, latents, None, len(vectors))
             chosen = (real if pool is None else real & pool).to(out.dtype)[..., None]
             share = chosen / chosen.sum(dim=1, keepdim=True).clamp(min=1)
         # the last map is linear, so it may follow the mean: it runs once an item instead of once a latent or token
@@ -78,9 +78,8 @@ class CrossAttention(nn.Module):
         final: Tensor = (out * share).sum(dim=1) + fed if self.residual else fed
         return final
 
-    def _attend(self, queries: Tensor, keys: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _attend(self, queries: Tensor, keys: Tensor, mask: Tensor | None, batch: int) -> tuple[Tensor, Tensor]:
         """What attention gives, and what the last map of the feed-forward part reads; latents are the same for all."""
-        batch = max(len(queries), len(keys))
         asked = self._heads(self.to_queries(self.norm_queries(queries))).expand(batch, -1, -1, -1)
         parts = self.to_keys_values(self.norm_keys(keys)).chunk(2, dim=-1)
         key, value = (self._heads(part).expand(batch, -1, -1, -1) for part in parts)

@@ -25,7 +25,8 @@ from plait.selection.ablation import Effect
 from plait.selection.beside import Fold as Looked
 from plait.selection.costs import Timer, machine, peak_memory, versions, weight_bytes
 from plait.selection.result import Figure, FindResult
-from plait.selection.search import SHARES, Candidate, Limits, Say, Scoreboard, Search, Selection
+from plait.selection.scoreboard import Scoreboard
+from plait.selection.search import SHARES, Candidate, Limits, Say, Search, Selection
 from plait.selection.searching import Searching, Trial, searching
 from plait.selection.space import Space, default_recipe, installed
 from plait.selection.workbench import Bench, Slice, Vault, named_rows

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +15,7 @@ from plait.fusion.strategies import STRATEGIES
 from plait.roles import Pooling
 from plait.selection.ablation import Picks, kept_for_ablation, pick
 from plait.selection.costs import Timer, vector_bytes
+from plait.selection.scoreboard import Scoreboard
 from plait.selection.space import Space, chain, parse_step
 from plait.selection.workbench import Bench, Slice
 from plait.step import Chain, Composite, Concat, walk
@@ -90,36 +89,6 @@ class Selection:
     parts: list[str] = field(default_factory=list)
     skipped: int = 0
     picks: Picks | None = None
-
-
-class Scoreboard:
-    """Figures that survive a kill: one JSON line each, found again by fold, share, kind and recipe.
-
-    Args:
-        path: the file; None keeps nothing.
-    """
-
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
-        self._known: dict[str, float] = {}
-        for line in path.read_text().splitlines() if path and path.exists() else []:
-            try:
-                key, value = json.loads(line)
-            except (ValueError, TypeError):  # the line a kill cut short
-                continue
-            self._known[key] = value
-        if path and path.exists():
-            path.write_text("".join(json.dumps(item) + "\n" for item in self._known.items()))
-
-    def get(self, key: str, compute: Callable[[], float]) -> float:
-        """The figure under ``key``, computed if it is not there."""
-        if key not in self._known:
-            value = float(compute())
-            self._known[key] = value
-            if self.path:
-                with self.path.open("a") as file:
-                    file.write(json.dumps([key, value]) + "\n")
-        return self._known[key]
 
 
 class Search:

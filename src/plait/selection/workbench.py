@@ -19,7 +19,7 @@ from plait.evaluation.evaluators import Evaluator, documents
 from plait.evaluation.scores import Score
 from plait.fusion.strategies import Weights
 from plait.items import unit_bounds
-from plait.plan import Lesson
+from plait.lesson import Lesson
 from plait.roles import Pooling, Quantiser
 from plait.step import Chain, Composite, Concat, Step, walk
 from plait.training.examples import over_rows
