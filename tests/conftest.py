@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,3 +36,19 @@ def tiny_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_decoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a random causal model: 3 layers, 16 wide, 128 positions; one kind has a sliding window of 16."""
     return write_decoder(tmp_path_factory.mktemp("tiny_decoder"), request.param)
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Steps that are trained while the test runs, by their text."""
+    from plait.training.learned import Learned
+
+    found: list[str] = []
+    train = Learned.train
+
+    def counted(self: Learned, *arguments: Any) -> Any:
+        found.append(str(self))
+        return train(self, *arguments)
+
+    monkeypatch.setattr(Learned, "train", counted)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,14 @@ class Lesson:
             return step.fit(inputs[: self.plain])
         if self.folder is None:
             return step.fit(inputs, self.examples, layers=layers, progress=self.progress)
+        from safetensors import SafetensorError
         from safetensors.numpy import load, save
 
         key = self._key(step, inputs, layers)
         kept, checkpoint = self.folder / f"{key}.trained", self.folder / f"{key}.training"
-        if kept.exists():
+        with contextlib.suppress(
+            FileNotFoundError, SafetensorError, KeyError, RuntimeError
+        ):  # a damaged one is made anew
             return step.set_state(load(kept.read_bytes()))
         step.fit(inputs, self.examples, layers=layers, progress=self.progress, checkpoint=checkpoint)
         write_atomic(kept, save(step.state()))

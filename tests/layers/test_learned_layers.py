@@ -1,7 +1,6 @@
 """Trained combinations of layers, against formulas written out and against what they must find."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +11,6 @@ from plait.bank import Bank
 from plait.data import Labels
 from plait.layers import CrossAttention, LayerWeights
 from plait.layers.attention import LayerStack
-from plait.training.learned import Learned
-from plait.training.loop import History
 from plait.types import RecipeError
 from tests.tiny import SENTENCES
 
@@ -170,17 +167,8 @@ def test_in_a_recipe_with_a_bank_and_saved(tiny_bert: Path, tmp_path: Path, step
     ],
 )
 def test_what_a_bank_holds_is_not_trained_again(
-    tiny_bert: Path, tmp_path: Path, tail: str, monkeypatch: pytest.MonkeyPatch
+    tiny_bert: Path, tmp_path: Path, tail: str, trainings: list[str]
 ) -> None:
-    trainings = []
-    train = Learned.train
-
-    def counted(self: Learned, *arguments: Any) -> History:
-        trainings.append(str(self))
-        return train(self, *arguments)
-
-    monkeypatch.setattr(Learned, "train", counted)
-
     def fitted(texts: list[str], labels: list[str]) -> np.ndarray:
         recipe = plait.parse(f'Transformer("{tiny_bert}") | {tail}')
         return np.asarray(recipe.fit(texts, labels, bank=Bank(tmp_path / "bank")).encode(SENTENCES).values)
@@ -189,6 +177,11 @@ def test_what_a_bank_holds_is_not_trained_again(
     first = fitted(list(SENTENCES), labels)
     np.testing.assert_array_equal(fitted(list(SENTENCES), labels), first)
     assert len(trainings) == 1
+    (kept,) = (tmp_path / "bank").glob("*.trained")
+    kept.write_bytes(kept.read_bytes()[:99])
+    np.testing.assert_array_equal(fitted(list(SENTENCES), labels), first)
+    assert len(trainings) == 2  # a damaged one is made anew
+    trainings.pop()
     fitted(list(SENTENCES), [labels[1], *labels[1:]])
     fitted([*SENTENCES[1:], "another text"], labels)
     assert len(trainings) == 3

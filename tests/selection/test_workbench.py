@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,8 +19,6 @@ from plait.evaluation.judging import judge
 from plait.selection import workbench
 from plait.selection.workbench import Bench, Slice, Vault
 from plait.step import Chain, Composite, Concat
-from plait.training.learned import Learned
-from plait.training.loop import History
 from tests.selection.small import pairs
 
 LABELLED = [
@@ -239,23 +236,17 @@ def test_token_frequencies_are_not_learned_from_test_texts(strands: list[Chain])
     assert list(_taught(split(retrieval()))) == list(retrieval().documents)
 
 
-def test_what_was_trained_is_not_trained_again(strands: list[Chain], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_trained_is_not_trained_again(
+    strands: list[Chain], trainings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(workbench, "KEPT_BYTES", 0)  # vectors are forgotten at once
-    trained: list[str] = []
-    train = Learned.train
-
-    def counted(self: Learned, *arguments: Any) -> History:
-        trained.append(str(self))
-        return train(self, *arguments)
-
-    monkeypatch.setattr(Learned, "train", counted)
     mine = bench(labelled(), strands)
     recipes = [strand | plait.LinearMap(4, epochs=1) for strand in strands[:2]]
     first = [mine.quick(recipe) for recipe in recipes]
     mine.concatenations(recipes)
     mine.fitted(recipes[0])
     assert [mine.quick(recipe) for recipe in recipes] == first
-    assert len(trained) == 2
+    assert len(trainings) == 2
 
 
 POOL = "AttentionPool(latents=4, heads=2, head_dim=8, epochs=2)"
